@@ -1,1 +1,31 @@
-fn main() {}
+//! The project's own tools, run as `cargo xtask COMMAND`.
+//!
+//! Each command is one module. Without a command, the list of commands is printed.
+//! Nothing here is part of the program, and no member may depend on it.
+
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] | ["help" | "-h" | "--help"] => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        ["tidy"] => tidy::run(&root),
+        other => {
+            eprintln!("error: no such command: {}\n\n{USAGE}", other.join(" "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+commands:
+  tidy    check layout, file heads, sizes and forbidden words; prints path:line: message";
