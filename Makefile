@@ -1,0 +1,29 @@
+# The front desk: each target is one script. `make` lists them.
+
+.PHONY: help setup build test demo check fmt
+
+help:
+	@echo "make demo    build, then back up, change, back up, restore and compare real files"
+	@echo "make test    run every test"
+	@echo "make check   format, clippy, documentation and tidy, as strict as CI"
+	@echo "make build   build the program"
+	@echo "make fmt     format the code"
+	@echo "make setup   install what is missing (the others do this first)"
+
+setup:
+	@scripts/setup
+
+build: setup
+	@scripts/fresh cargo build --workspace
+
+test: setup
+	@scripts/fresh scripts/test
+
+demo: build
+	@scripts/fresh scripts/demo
+
+check: setup
+	@scripts/fresh scripts/check
+
+fmt:
+	@cargo fmt --all
