@@ -1,1 +1,27 @@
-//! places
+//! Where objects lie: immutable, named byte strings in a folder, in memory, later in a bucket.
+//!
+//! [`Place`] is the one small trait with five verbs: put, get, list, stat, delete. Its prose is the
+//! contract, [`conformance::run`] checks it, and every wrapper ([`Retrying`], [`Recording`],
+//! [`Throttled`], [`Faulty`], [`ReadOnly`]) is itself a place.
+//! A place knows nothing of encryption, and time reaches it only through a [`Clock`].
+//! DESIGN.md §4.
+
+pub mod conformance;
+mod error;
+mod folder;
+mod memory;
+mod name;
+mod place;
+mod time;
+mod url;
+
+pub use error::{Error, ErrorKind, Result};
+pub use folder::FolderPlace;
+pub use memory::{MemoryPlace, MemorySnapshot};
+pub use name::{NAME_BYTES_MAX, NamePrefix, ObjectName};
+pub use place::{
+    Capabilities, Listed, Listing, OBJECT_BYTES_MAX, Place, Put, PutOptions, Retention, Stat,
+    Version, VersionContent, VersionId, VersionListing, Versions,
+};
+pub use time::{Clock, ManualClock, SystemClock, Time};
+pub use url::{HttpsUrl, PlaceUrl, S3Url};

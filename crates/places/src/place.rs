@@ -1,0 +1,313 @@
+//! The trait [`Place`] and the values that pass through it.
+//!
+//! Five verbs on immutable named bytes. There is no overwrite: `put` is always if-absent, so one
+//! name means one content forever, and the ledger's total order stands on nothing else.
+//! The prose on the trait is the contract; [`conformance`](crate::conformance) checks it.
+//! DESIGN.md §4.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::name::{NamePrefix, ObjectName};
+use crate::time::Time;
+
+/// The largest object, in bytes. DESIGN.md §14.
+pub const OBJECT_BYTES_MAX: u64 = 4 << 30;
+
+/// Where objects lie.
+///
+/// - **Atomic**: an object is there with all its bytes, or it is absent. A put that is killed,
+///   refused or cut off leaves no object, or the whole object; never a part.
+/// - **Durable**: when `put` returns `Ok`, either way, the object outlives a power cut.
+/// - **One winner**: of all puts to one name, from any thread, process or host, exactly one is
+///   answered [`Put::Created`] as long as the object is not deleted; the others are answered
+///   [`Put::Exists`] and change nothing.
+/// - **Seen**: once a put has returned, every later `get`, `stat` and `list` sees the object.
+/// - **Ambiguous only when it says so**: after [`ErrorKind::Unavailable`] a put may or may not
+///   have happened, even later; after any other error it has not. [`Retrying`] settles that.
+/// - No object's name is the folder of another's: `a` and `a/b` never lie in one place.
+///
+/// Calls block. All methods may be called from many threads at once.
+///
+/// [`ErrorKind::Unavailable`]: crate::ErrorKind::Unavailable
+/// [`Retrying`]: crate::Retrying
+pub trait Place: Send + Sync {
+    /// Stores `body` under `name` unless something lies there already.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable`, `Denied`; `Corrupt` when what lies under the name is no object;
+    /// `Unsupported` when `options` ask for what the place cannot do; `Invalid` when the body is
+    /// larger than [`OBJECT_BYTES_MAX`].
+    fn put(&self, name: &ObjectName, body: Bytes, options: &PutOptions) -> Result<Put>;
+
+    /// Returns the whole object, or exactly the bytes of `range`. An empty range is fine.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` when the range ends beyond the object or before it starts;
+    /// `Corrupt`, `Unavailable`, `Denied`.
+    fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes>;
+
+    /// Walks the objects whose names begin with `prefix` and come after `start_after` in byte
+    /// order. The walk itself is in no order that may be relied on, uses bounded memory, and may
+    /// or may not show objects that are put or deleted meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` and `Denied`, at once or in the walk; an error ends the walk.
+    fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>>;
+
+    /// Size and age of an object, `None` when it is absent.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unavailable`, `Denied`.
+    fn stat(&self, name: &ObjectName) -> Result<Option<Stat>>;
+
+    /// Removes an object; removing what is absent is fine. A power cut may bring it back.
+    ///
+    /// # Errors
+    /// `Denied` (also while it is retained), `Unavailable`, `Corrupt`.
+    fn delete(&self, name: &ObjectName) -> Result<()>;
+
+    /// What the place can do, as far as it knows; [`probe`](crate::probe()) finds out.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Extends how long objects are kept, where the place can.
+    fn retention(&self) -> Option<&dyn Retention> {
+        None
+    }
+
+    /// Reads older versions, where the place keeps them.
+    fn versions(&self) -> Option<&dyn Versions> {
+        None
+    }
+
+    /// The place for messages: its URL, never with secrets.
+    fn describe(&self) -> String;
+}
+
+/// What a [`Place::list`] returns.
+pub type Listing<'a> = Box<dyn Iterator<Item = Result<Listed>> + Send + 'a>;
+
+/// How to store an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PutOptions {
+    /// Until when nobody may delete it. Only where [`Capabilities::object_lock`] holds.
+    pub retain_until: Option<Time>,
+}
+
+/// How a put ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Put {
+    /// This call stored the object.
+    Created,
+    /// An object of that name was there before, with these or other bytes; nothing changed.
+    Exists,
+}
+
+/// An object met in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its bytes.
+    pub size: u64,
+    /// When it was stored, by the place's clock.
+    pub stored_at: Time,
+}
+
+/// What is known of an object without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Its bytes.
+    pub size: u64,
+    /// When it was stored, by the place's clock.
+    pub stored_at: Time,
+}
+
+/// What a place can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Puts have exactly one winner. Without it only a single writer is safe.
+    pub if_absent: bool,
+    /// Objects can be kept until a time, whoever asks for their removal.
+    pub object_lock: bool,
+    /// Overwritten and deleted objects can be read back.
+    pub versions: bool,
+}
+
+/// Keeps objects until a time, whatever credentials ask for their removal.
+pub trait Retention: Send + Sync {
+    /// Keeps the object at least until `until`; never shortens what holds already.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `Unavailable`.
+    fn extend_retention(&self, name: &ObjectName, until: Time) -> Result<()>;
+
+    /// Until when the object is kept, `None` when nothing keeps it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `Unavailable`.
+    fn retained_until(&self, name: &ObjectName) -> Result<Option<Time>>;
+}
+
+/// Reads what overwriting and deleting left behind.
+pub trait Versions: Send + Sync {
+    /// Walks every version of every object below `prefix`; those of one name newest first.
+    ///
+    /// # Errors
+    /// `Unavailable` and `Denied`, at once or in the walk.
+    fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>>;
+
+    /// Like [`Place::get`], of one version.
+    ///
+    /// # Errors
+    /// As [`Place::get`]; `NotFound` for a delete marker.
+    fn get_version(
+        &self,
+        name: &ObjectName,
+        version: &VersionId,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes>;
+}
+
+/// What a [`Versions::list_versions`] returns.
+pub type VersionListing<'a> = Box<dyn Iterator<Item = Result<Version>> + Send + 'a>;
+
+/// One version of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The object's name.
+    pub name: ObjectName,
+    /// Which version of it.
+    pub id: VersionId,
+    /// When it was stored, by the place's clock.
+    pub stored_at: Time,
+    /// What lies there.
+    pub content: VersionContent,
+}
+
+/// What a version is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionContent {
+    /// Bytes that can be read.
+    Object {
+        /// How many.
+        size: u64,
+    },
+    /// The mark that a deletion left.
+    DeleteMarker,
+}
+
+/// Names a version, in the place's own words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VersionId(String);
+
+impl VersionId {
+    /// Takes the place's own words.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The place's own words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! place_by_reference {
+    ($($reference:ty),+) => {$(
+        impl<P: Place + ?Sized> Place for $reference {
+            fn put(&self, name: &ObjectName, body: Bytes, options: &PutOptions) -> Result<Put> {
+                (**self).put(name, body, options)
+            }
+
+            fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
+                (**self).get(name, range)
+            }
+
+            fn list(
+                &self,
+                prefix: &NamePrefix,
+                start_after: Option<&ObjectName>,
+            ) -> Result<Listing<'_>> {
+                (**self).list(prefix, start_after)
+            }
+
+            fn stat(&self, name: &ObjectName) -> Result<Option<Stat>> {
+                (**self).stat(name)
+            }
+
+            fn delete(&self, name: &ObjectName) -> Result<()> {
+                (**self).delete(name)
+            }
+
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+
+            fn retention(&self) -> Option<&dyn Retention> {
+                (**self).retention()
+            }
+
+            fn versions(&self) -> Option<&dyn Versions> {
+                (**self).versions()
+            }
+
+            fn describe(&self) -> String {
+                (**self).describe()
+            }
+        }
+    )+};
+}
+
+place_by_reference!(&P, Arc<P>, Box<P>);
+
+/// Refuses what no place may store.
+pub(crate) fn check_size(name: &ObjectName, body: &Bytes) -> Result<()> {
+    let size = body.len() as u64;
+    if size > OBJECT_BYTES_MAX {
+        return Err(Error::TooLarge { object: name.clone(), size, limit: OBJECT_BYTES_MAX });
+    }
+    Ok(())
+}
+
+/// Refuses options that a place without object lock cannot honour.
+pub(crate) fn refuse_retention(place: &dyn Place, options: &PutOptions) -> Result<()> {
+    match options.retain_until {
+        None => Ok(()),
+        Some(_) => Err(Error::Unsupported {
+            place: place.describe(),
+            what: "keep objects until a time".into(),
+        }),
+    }
+}
+
+/// The range to read of an object of `size` bytes, or [`Error::Range`].
+pub(crate) fn check_range(
+    place: &dyn Place,
+    name: &ObjectName,
+    range: Option<Range<u64>>,
+    size: u64,
+) -> Result<Range<u64>> {
+    let range = range.unwrap_or(0..size);
+    if range.start > range.end || range.end > size {
+        return Err(Error::Range {
+            place: place.describe(),
+            object: name.clone(),
+            start: range.start,
+            end: range.end,
+            size,
+        });
+    }
+    Ok(range)
+}
