@@ -65,8 +65,18 @@ fn check(root: &Path) -> io::Result<(usize, Vec<Finding>)> {
     for top in ["crates", "tests", "benches", "fuzz"] {
         collect_rust_files(root, &PathBuf::from(top), &mut paths)?;
     }
+    let mut texts = Vec::new();
     for path in &paths {
-        findings.extend(source::check(path, &fs::read_to_string(root.join(path))?));
+        texts.push((path, fs::read_to_string(root.join(path))?));
+    }
+    let for_tests: Vec<String> =
+        texts.iter().flat_map(|(path, text)| source::test_modules(path, text)).collect();
+    for (path, text) in &texts {
+        let audience = match for_tests.iter().any(|module| path.starts_with(module)) {
+            true => source::Audience::Tests,
+            false => source::Audience::Everyone,
+        };
+        findings.extend(source::check(path, text, audience));
     }
     let read = |path: &str| fs::read_to_string(root.join(path)).ok();
     findings.extend(suites::check(&folders(root, "tests")?, &paths, read));

@@ -11,11 +11,37 @@ use std::ops::Range;
 use super::Finding;
 use super::scanner::{Function, Source, find};
 
+/// Who compiles a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Everyone,
+    Tests,
+}
+
+/// The files and folders that only tests compile, as the file at `path` declares them.
+pub(crate) fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let home = match file {
+        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
+        _ => path.trim_end_matches(".rs").to_owned(),
+    };
+    let source = Source::new(text);
+    let mut modules = Vec::new();
+    for item in source.test_items() {
+        let words = source.code[item].split_once("mod ").map(|(_, declared)| declared);
+        if let Some(name) = words.and_then(|declared| declared.strip_suffix(';')) {
+            modules.extend([format!("{home}/{name}.rs"), format!("{home}/{name}/")]);
+        }
+    }
+    modules
+}
+
 /// Every rule that the file at `path` breaks.
-pub(crate) fn check(path: &str, text: &str) -> Vec<Finding> {
+pub(crate) fn check(path: &str, text: &str, audience: Audience) -> Vec<Finding> {
     let source = Source::new(text);
     let file = File {
         path,
+        audience: if is_test_file(path) { Audience::Tests } else { audience },
         test_items: source.test_items(),
         functions: source.functions(),
         source,
@@ -26,6 +52,7 @@ pub(crate) fn check(path: &str, text: &str) -> Vec<Finding> {
 
 struct File<'a> {
     path: &'a str,
+    audience: Audience,
     source: Source<'a>,
     functions: Vec<Function>,
     test_items: Vec<Range<usize>>,
@@ -188,7 +215,7 @@ impl File<'_> {
 
     /// Whether only tests see what stands at this offset.
     fn is_test(&self, at: usize) -> bool {
-        is_test_file(self.path) || self.test_items.iter().any(|item| item.contains(&at))
+        self.audience == Audience::Tests || self.test_items.iter().any(|item| item.contains(&at))
     }
 
     fn report(&mut self, at: usize, message: impl Into<String>) {

@@ -1,7 +1,7 @@
 //! Each rule for source files, with a snippet that keeps it and one that breaks it.
 //! Snippets stand in strings, which the scanner does not take for this file's own code.
 
-use super::check;
+use super::{Audience, check, test_modules};
 
 const OPENING: &str = "//! An idea in one sentence. And its invariant.\n";
 
@@ -11,7 +11,7 @@ fn vault(code: &str) -> Vec<String> {
 }
 
 fn at(path: &str, code: &str) -> Vec<String> {
-    let findings = check(path, &format!("{OPENING}{code}"));
+    let findings = check(path, &format!("{OPENING}{code}"), Audience::Everyone);
     findings.iter().map(|finding| format!("{}: {}", finding.line, finding.message)).collect()
 }
 
@@ -28,11 +28,12 @@ fn a_plain_file_passes() {
 
 #[test]
 fn a_file_opens_with_two_to_eight_sentences() {
-    let first = |text: &str| check("crates/vault/src/pack.rs", text)[0].message.clone();
+    let first =
+        |text: &str| check("crates/vault/src/pack.rs", text, Audience::Everyone)[0].message.clone();
     assert!(first("use std::fs;\n").starts_with("opens without"));
     assert!(first("//! One sentence only, of v1.5 bytes.\n").starts_with("opens with 1 sentences"));
     let guide = format!("//! Its idea. And more.\n//!\n//! # Guide\n//! {}\n", "Again. ".repeat(9));
-    assert_eq!(check("crates/vault/src/lib.rs", &guide), []);
+    assert_eq!(check("crates/vault/src/lib.rs", &guide, Audience::Everyone), []);
     let nine = format!("//! {}\n", "Again. ".repeat(9));
     assert!(first(&nine).starts_with("opens with 9 sentences"));
 }
@@ -78,6 +79,17 @@ fn unwrap_is_for_tests() {
     assert_eq!(at("crates/vault/src/pack/tests.rs", "fn a() { b().unwrap(); }\n"), [""; 0]);
     assert_eq!(at("tests/cli/main.rs", "fn a() { b().unwrap(); }\n"), [""; 0]);
     assert_eq!(vault("// Not `.unwrap()`.\nfn a() { b(\".unwrap()\").unwrap_or(1); }\n"), [""; 0]);
+}
+
+#[test]
+fn a_module_that_only_tests_declare_is_for_tests() {
+    let text = "#[cfg(test)]\nmod world;\nmod pack;\n#[cfg(test)]\nmod tests {\n    mod a;\n}\n";
+    let modules = test_modules("crates/vault/src/lib.rs", text);
+    assert_eq!(modules, ["crates/vault/src/world.rs", "crates/vault/src/world/"]);
+    assert_eq!(test_modules("a/pack.rs", "#[cfg(test)]\nmod b;")[0], "a/pack/b.rs");
+
+    let code = format!("{OPENING}fn a() {{ b().unwrap(); }}\n");
+    assert_eq!(check("crates/vault/src/world.rs", &code, Audience::Tests), []);
 }
 
 #[test]
