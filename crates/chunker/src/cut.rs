@@ -3,7 +3,8 @@
 //! A candidate is used at once or never: a weak one counts only beyond the average of the chunk it
 //! lies in, and a later chunk starts later. So the state of a stream between calls is one number,
 //! how much of the undecided chunk has been scanned without finding its end, and no byte is scanned
-//! twice. The minimum after each cut is skipped unscanned. Normative text: the crate's documentation.
+//! twice. The minimum after a cut is skipped where no scan has reached yet. Normative text: the
+//! crate's documentation.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ pub(crate) const WINDOW_BYTES: usize = 32;
 pub struct Gear {
     pub(crate) low: [u32; 16],
     pub(crate) high: [u32; 16],
-    /// Byte `i` of each entry of `low`, then of `high`: the form that byte shuffles look up.
+    /// In plane `i`, byte `i` of each entry of `low`: the form that byte shuffles look up.
     pub(crate) low_planes: [[u8; 16]; 4],
     pub(crate) high_planes: [[u8; 16]; 4],
     bytes: [u32; 256],
@@ -32,15 +32,9 @@ impl Gear {
             high_planes: [[0; 16]; 4],
             bytes: [0; 256],
         };
-        let (entries, _) = key.as_chunks::<4>();
-        for i in 0..16 {
-            gear.low[i] = u32::from_le_bytes(entries[i]);
-            gear.high[i] = u32::from_le_bytes(entries[16 + i]);
-            for plane in 0..4 {
-                gear.low_planes[plane][i] = entries[i][plane];
-                gear.high_planes[plane][i] = entries[16 + i][plane];
-            }
-        }
+        let (low, high) = key.split_at(64);
+        read_table(low, &mut gear.low, &mut gear.low_planes);
+        read_table(high, &mut gear.high, &mut gear.high_planes);
         for byte in 0..256 {
             gear.bytes[byte] = gear.low[byte & 15] ^ gear.high[byte >> 4];
         }
@@ -58,6 +52,16 @@ impl Gear {
     pub(crate) fn hash_at(&self, data: &[u8], at: usize) -> u32 {
         let window = &data[at.saturating_sub(WINDOW_BYTES)..at];
         window.iter().fold(0, |hash, &byte| self.step(hash, byte))
+    }
+}
+
+/// Reads 16 little-endian u32, as words and as planes of bytes.
+fn read_table(key: &[u8], words: &mut [u32; 16], planes: &mut [[u8; 16]; 4]) {
+    for (i, entry) in key.as_chunks::<4>().0.iter().enumerate() {
+        words[i] = u32::from_le_bytes(*entry);
+        for (plane, &byte) in planes.iter_mut().zip(entry) {
+            plane[i] = byte;
+        }
     }
 }
 

@@ -15,8 +15,8 @@
 //! starting from 0; a byte is shifted out after 32 steps, so `h(p)` depends on the 32 bytes before
 //! `p` and on nothing else.
 //!
-//! **Candidates.** With `avg = 2^a`: `p` is a *candidate* when `h(p) < 2^(32-(a-2))`, and a *strong*
-//! candidate when `h(p) < 2^(32-(a+2))`, both unsigned.
+//! **Candidates.** With `avg = 2^a`: `p` is a *candidate* when `h(p) < 2^(32-(a-2))`, and a
+//! *strong* candidate when `h(p) < 2^(32-(a+2))`, both unsigned.
 //!
 //! **Cuts.** An empty stream has no chunks. A chunk that starts at `s < n` ends at the first of
 //! these that exists, and the next chunk starts there:

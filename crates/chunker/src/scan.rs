@@ -46,18 +46,31 @@ pub(crate) struct Scanner {
     body: Body,
     blocks: Vec<u32>,
     candidates: Vec<Candidate>,
+    #[cfg(test)]
+    scanned_bytes: usize,
 }
 
 impl Scanner {
     pub(crate) fn new(sizes: ChunkSizes, body: Body) -> Self {
         let thresholds = Thresholds::new(sizes);
-        Self { thresholds, body, blocks: Vec::new(), candidates: Vec::new() }
+        Self {
+            thresholds,
+            body,
+            blocks: Vec::new(),
+            candidates: Vec::new(),
+            #[cfg(test)]
+            scanned_bytes: 0,
+        }
     }
 
     /// The candidates after each byte of `range`, in order. The hashes' windows reach back into
     /// what lies before the range. At most 2^32 - 1 bytes.
     pub(crate) fn scan(&mut self, gear: &Gear, data: &[u8], range: Range<usize>) -> &[Candidate] {
         debug_assert!(u32::try_from(range.len()).is_ok());
+        #[cfg(test)]
+        {
+            self.scanned_bytes += range.len();
+        }
         self.candidates.clear();
         self.blocks.clear();
         let easy = self.thresholds.easy;
@@ -73,6 +86,12 @@ impl Scanner {
         let rest = origin + searched..range.end;
         scan_scalar(gear, self.thresholds, data, rest, origin, &mut self.candidates);
         &self.candidates
+    }
+
+    /// How many bytes all scans together have covered.
+    #[cfg(test)]
+    pub(crate) fn scanned_bytes(&self) -> usize {
+        self.scanned_bytes
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A value of [`ChunkSizes`] has been checked, so the rest of the crate never checks again. The
 //! limits keep three things true: a cut depends only on bytes of its own chunk (the minimum is
-//! longer than the gear's window), both thresholds fit 32 bits, and a chunk fits the format's limit.
+//! longer than the gear's window), both thresholds fit 32 bits, and a chunk fits the format's
+//! limit.
 
 use crate::gear::WINDOW_BYTES;
 
@@ -84,9 +85,7 @@ pub enum Error {
         avg: u32,
     },
     /// The minimum is out of range.
-    #[error(
-        "minimum chunk size {min} is not from {MIN_BYTES_MIN} to {most} bytes, half the average"
-    )]
+    #[error("minimum chunk size {min} is not from {MIN_BYTES_MIN} to {most} (half the average)")]
     Minimum {
         /// The size that was asked for, in bytes.
         min: u32,
@@ -95,7 +94,7 @@ pub enum Error {
     },
     /// The maximum is out of range.
     #[error(
-        "maximum chunk size {max} is not from {least}, twice the average, to {CHUNK_BYTES_MAX} bytes"
+        "maximum chunk size {max} is not from {least} (twice the average) to {CHUNK_BYTES_MAX}"
     )]
     Maximum {
         /// The size that was asked for, in bytes.
@@ -149,7 +148,7 @@ mod tests {
         let refused = ChunkSizes::new(63, 4096, 8192).expect_err("63 is too small");
         assert_eq!(
             refused.to_string(),
-            "minimum chunk size 63 is not from 64 to 2048 bytes, half the average"
+            "minimum chunk size 63 is not from 64 to 2048 (half the average)"
         );
     }
 }
