@@ -371,7 +371,7 @@ fn folder_error(path: &Path, errno: Errno) -> Error {
 }
 
 fn modified_at(found: &fs::Stat) -> Time {
-    let millis = (found.st_mtime as i64).saturating_mul(1000);
+    let millis = found.st_mtime.saturating_mul(1000);
     Time::from_millis(millis.saturating_add(found.st_mtime_nsec as i64 / 1_000_000))
 }
 

@@ -8,14 +8,22 @@
 
 pub mod conformance;
 mod error;
+mod faulty;
 mod folder;
 mod memory;
 mod name;
 mod place;
+mod probe;
+mod read_only;
+mod recording;
+mod retrying;
+mod seed;
+mod throttled;
 mod time;
 mod url;
 
 pub use error::{Error, ErrorKind, Result};
+pub use faulty::{Fault, FaultRates, Faulty, Operation};
 pub use folder::FolderPlace;
 pub use memory::{MemoryPlace, MemorySnapshot};
 pub use name::{NAME_BYTES_MAX, NamePrefix, ObjectName};
@@ -23,5 +31,10 @@ pub use place::{
     Capabilities, Listed, Listing, OBJECT_BYTES_MAX, Place, Put, PutOptions, Retention, Stat,
     Version, VersionContent, VersionId, VersionListing, Versions,
 };
+pub use probe::probe;
+pub use read_only::ReadOnly;
+pub use recording::{Call, LOG_CALLS_MAX, Recording, Verb};
+pub use retrying::{RetryPolicy, Retrying};
+pub use throttled::{Rates, Throttled};
 pub use time::{Clock, ManualClock, SystemClock, Time};
 pub use url::{HttpsUrl, PlaceUrl, S3Url};

@@ -283,3 +283,131 @@ fn decode(text: &str) -> Result<String> {
         _ => refuse("it holds a control character, or is not UTF-8"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> PlaceUrl {
+        text.parse().unwrap()
+    }
+
+    fn refusal(text: &str) -> String {
+        text.parse::<PlaceUrl>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_folder_is_a_path_however_it_is_written() {
+        for text in ["/srv/vault", "file:/srv/vault", "file:///srv/vault"] {
+            assert_eq!(parse(text), PlaceUrl::Folder("/srv/vault".into()), "{text}");
+            assert_eq!(parse(text).to_string(), "/srv/vault");
+        }
+        for text in ["vault", "./a:b", "../vault", "1:2", "file:vault", "~/vault"] {
+            let path = text.strip_prefix("file:").unwrap_or(text);
+            assert_eq!(parse(text), PlaceUrl::Folder(path.into()), "{text}");
+        }
+        assert_eq!(parse("file:a:b").to_string(), "file:a:b");
+    }
+
+    #[test]
+    fn a_bucket_has_a_prefix_and_options() {
+        let text = "s3://backups/host/one?endpoint=https://[::1]:9000/&region=eu-1&style=path";
+        let PlaceUrl::S3(url) = parse(text) else { panic!("not S3") };
+        assert_eq!((url.bucket.as_str(), url.prefix.as_str()), ("backups", "host/one"));
+        assert_eq!(url.endpoint.as_deref(), Some("https://[::1]:9000/"));
+        assert_eq!(url.region.as_deref(), Some("eu-1"));
+        assert_eq!(url.options, [("style".into(), "path".into())]);
+        assert_eq!(PlaceUrl::S3(url).to_string(), text);
+        assert_eq!(parse("s3://backups/").to_string(), "s3://backups");
+        assert_eq!(parse("s3://backups/a%3Fb").to_string(), "s3://backups/a%3Fb");
+    }
+
+    #[test]
+    fn a_server_has_a_host_a_port_and_a_vault() {
+        let PlaceUrl::Https(url) = parse("https://[::1]:8443/vault/") else { panic!("not https") };
+        assert_eq!(
+            (url.host.as_str(), url.port, url.path.as_str()),
+            ("[::1]", Some(8443), "/vault")
+        );
+        for text in ["https://host", "https://host:8443/vault", "https://[::1]/vault", "memory:"] {
+            assert_eq!(parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn credentials_are_refused_and_not_repeated() {
+        for text in [
+            "s3://key:hunter2@backups/host",
+            "https://user:hunter2@host/vault",
+            "s3://backups?endpoint=https://key:hunter2@host",
+            "s3://backups?endpoint=https://key:hunter2%40host",
+            "s3://backups?secret_access_key=hunter2",
+            "s3://backups?session-token=hunter2",
+        ] {
+            let message = refusal(text);
+            assert!(message.contains("AWS_SECRET_ACCESS_KEY"), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn unknown_schemes_name_the_known_ones() {
+        for text in ["ftp://host/vault", "S3://backups", "rclone:remote:vault", "http://host/a"] {
+            let message = refusal(text);
+            assert!(message.contains("s3://BUCKET") && message.contains("memory:"), "{message}");
+        }
+    }
+
+    #[test]
+    fn malformed_urls_are_refused() {
+        let long = "a".repeat(URL_BYTES_MAX + 1);
+        for text in [
+            "",
+            "file:",
+            "file://host/a",
+            "s3:",
+            "s3:backups",
+            "s3://",
+            "s3://ab",
+            "s3://b b b",
+            "s3://backups//a",
+            "s3://backups/a/../b",
+            "s3://backups/%zz",
+            "s3://backups/%f",
+            "a\0",
+            "s3://backups/%00",
+            "s3://backups/%ff",
+            "s3://backups?region",
+            "s3://backups?region=",
+            "s3://backups?region=a&region=b",
+            "s3://backups?x=a&x=b",
+            "s3://backups/a#b",
+            "memory:a",
+            "https:host",
+            "https://",
+            "https://host:0",
+            "https://host:70000",
+            "https://host:/",
+            "https://::1/",
+            "https://[::g]/",
+            "https://host/a?b=c",
+            &long,
+        ] {
+            refusal(text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_prints_as_what_it_is(
+            scheme in "(|file:|s3://bucket|https://|s3://|memory:)",
+            rest in "[a-c/:?=&%0-4.#@ \\[\\]é-]{0,24}",
+        ) {
+            if let Ok(url) = format!("{scheme}{rest}").parse::<PlaceUrl>() {
+                let printed = url.to_string();
+                prop_assert_eq!(printed.parse::<PlaceUrl>(), Ok(url), "{}", printed);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A place that changes nothing: puts and deletes are denied, reads pass through.
+//!
+//! For readers, auditors and drills, so that a mistake above cannot reach the objects. Retention is
+//! hidden too, because extending it is a change. Wraps any [`Place`].
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::name::{NamePrefix, ObjectName};
+use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Stat, Versions};
+
+/// Denies every change.
+#[derive(Clone, Debug)]
+pub struct ReadOnly<P> {
+    inner: P,
+}
+
+impl<P: Place> ReadOnly<P> {
+    /// Lets only reads through to `inner`.
+    pub fn new(inner: P) -> Self {
+        Self { inner }
+    }
+
+    /// The place below.
+    pub fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    fn denied(&self, name: &ObjectName) -> Error {
+        Error::Denied {
+            place: self.describe(),
+            subject: name.to_string(),
+            reason: "the place was opened for reading only".into(),
+        }
+    }
+}
+
+impl<P: Place> Place for ReadOnly<P> {
+    fn put(&self, name: &ObjectName, _body: Bytes, _options: &PutOptions) -> Result<Put> {
+        Err(self.denied(name))
+    }
+
+    fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
+        self.inner.get(name, range)
+    }
+
+    fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {
+        self.inner.list(prefix, start_after)
+    }
+
+    fn stat(&self, name: &ObjectName) -> Result<Option<Stat>> {
+        self.inner.stat(name)
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<()> {
+        Err(self.denied(name))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.versions()
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::memory::MemoryPlace;
+
+    #[test]
+    fn reads_pass_and_changes_are_denied() {
+        let memory = MemoryPlace::new();
+        let name = ObjectName::parse("config").unwrap();
+        let options = PutOptions::default();
+        assert_eq!(memory.put(&name, Bytes::from_static(b"a"), &options).unwrap(), Put::Created);
+        let place = ReadOnly::new(memory.clone());
+
+        assert_eq!(place.get(&name, None).unwrap(), "a");
+        assert_eq!(place.list(&NamePrefix::everything(), None).unwrap().count(), 1);
+        assert_eq!(place.delete(&name).unwrap_err().kind(), ErrorKind::Denied);
+        let put = place.put(&"other".parse().unwrap(), Bytes::new(), &options);
+        assert_eq!(put.unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(memory.names(), [name]);
+    }
+}

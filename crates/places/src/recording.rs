@@ -1,0 +1,195 @@
+//! A place that counts and remembers what is asked of it.
+//!
+//! Tests state costs as counts of verbs and bytes ("an unchanged tree writes two records"), and a
+//! log shows the order of calls. Counting happens when a call ends; a listing counts once, however
+//! long it is. Wraps any [`Place`]; share it through an `Arc` to look while it is in use.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::error::{ErrorKind, Result};
+use crate::name::{NamePrefix, ObjectName};
+use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Retention, Stat, Versions};
+
+/// Counts and logs every call.
+pub struct Recording<P> {
+    inner: P,
+    record: Mutex<Record>,
+}
+
+impl<P: Place> Recording<P> {
+    /// Records what is asked of `inner` from now on.
+    pub fn new(inner: P) -> Self {
+        Self { inner, record: Mutex::default() }
+    }
+
+    /// The place below.
+    pub fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    /// Calls of `verb` so far, with whatever end.
+    pub fn count(&self, verb: Verb) -> u64 {
+        self.lock().counts[verb as usize]
+    }
+
+    /// Bytes that went in by puts (also those answered `Exists`), or came out by gets. Other verbs
+    /// carry none.
+    pub fn bytes(&self, verb: Verb) -> u64 {
+        self.lock().bytes[verb as usize]
+    }
+
+    /// The calls in the order in which they ended: the last [`LOG_CALLS_MAX`] of them.
+    pub fn log(&self) -> Vec<Call> {
+        self.lock().log.iter().cloned().collect()
+    }
+
+    /// Forgets all calls.
+    pub fn reset(&self) {
+        *self.lock() = Record::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note<T>(&self, verb: Verb, subject: &str, bytes: usize, result: &Result<T>) {
+        let mut record = self.lock();
+        let bytes = bytes as u64;
+        record.counts[verb as usize] += 1;
+        record.bytes[verb as usize] += bytes;
+        if record.log.len() == LOG_CALLS_MAX {
+            record.log.pop_front();
+        }
+        let error = result.as_ref().err().map(|error| error.kind());
+        record.log.push_back(Call { verb, subject: subject.to_owned(), bytes, error });
+    }
+}
+
+impl<P: Place> Place for Recording<P> {
+    fn put(&self, name: &ObjectName, body: Bytes, options: &PutOptions) -> Result<Put> {
+        let bytes = body.len();
+        let result = self.inner.put(name, body, options);
+        self.note(Verb::Put, name.as_str(), if result.is_ok() { bytes } else { 0 }, &result);
+        result
+    }
+
+    fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
+        let result = self.inner.get(name, range);
+        self.note(Verb::Get, name.as_str(), result.as_ref().map_or(0, Bytes::len), &result);
+        result
+    }
+
+    fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {
+        let result = self.inner.list(prefix, start_after);
+        self.note(Verb::List, prefix.as_str(), 0, &result);
+        result
+    }
+
+    fn stat(&self, name: &ObjectName) -> Result<Option<Stat>> {
+        let result = self.inner.stat(name);
+        self.note(Verb::Stat, name.as_str(), 0, &result);
+        result
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<()> {
+        let result = self.inner.delete(name);
+        self.note(Verb::Delete, name.as_str(), 0, &result);
+        result
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn retention(&self) -> Option<&dyn Retention> {
+        self.inner.retention()
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.versions()
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
+
+/// What can be asked of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// [`Place::put`]
+    Put,
+    /// [`Place::get`]
+    Get,
+    /// [`Place::list`]
+    List,
+    /// [`Place::stat`]
+    Stat,
+    /// [`Place::delete`]
+    Delete,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Verb; 5] = [Verb::Put, Verb::Get, Verb::List, Verb::Stat, Verb::Delete];
+}
+
+/// One call, as it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What was asked.
+    pub verb: Verb,
+    /// The object's name, or the prefix of a listing.
+    pub subject: String,
+    /// Bytes put or got.
+    pub bytes: u64,
+    /// How it failed, if it did.
+    pub error: Option<ErrorKind>,
+}
+
+/// The most calls a log remembers; older ones are dropped, though still counted.
+pub const LOG_CALLS_MAX: usize = 1 << 16;
+
+#[derive(Default)]
+struct Record {
+    counts: [u64; Verb::ALL.len()],
+    bytes: [u64; Verb::ALL.len()],
+    log: VecDeque<Call>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+    use crate::memory::MemoryPlace;
+
+    #[test]
+    fn recording_keeps_the_contract() {
+        conformance::run(|| Recording::new(MemoryPlace::new()));
+    }
+
+    #[test]
+    fn verbs_and_bytes_are_counted_and_logged_in_order() {
+        let place = Recording::new(MemoryPlace::new());
+        let name = ObjectName::parse("packs/0").unwrap();
+        let put = place.put(&name, Bytes::from_static(b"12345"), &PutOptions::default()).unwrap();
+        assert_eq!(put, Put::Created);
+        place.get(&name, Some(1..3)).unwrap();
+        place.get(&"absent".parse().unwrap(), None).unwrap_err();
+
+        assert_eq!(Verb::ALL.map(|verb| place.count(verb)), [1, 2, 0, 0, 0]);
+        assert_eq!(Verb::ALL.map(|verb| place.bytes(verb)), [5, 2, 0, 0, 0]);
+        let log = place.log();
+        assert_eq!(
+            (log[0].verb, log[0].subject.as_str(), log[0].error),
+            (Verb::Put, "packs/0", None)
+        );
+        assert_eq!(log[2].error, Some(ErrorKind::NotFound));
+        place.reset();
+        assert_eq!((place.count(Verb::Get), place.log().len()), (0, 0));
+    }
+}

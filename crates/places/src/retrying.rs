@@ -1,0 +1,182 @@
+//! A place that tries again, and settles whether an unanswered put happened.
+//!
+//! Only [`ErrorKind::Unavailable`] is retried, with exponential back-off and full jitter, within a
+//! number of attempts and a deadline. A put whose answer is lost may have happened, or happen
+//! later: from then on the bytes under its name decide. Own bytes are `Created`, other bytes are
+//! `Exists`, nothing means put again. So a caller never sees its own object as another's.
+//! A listing is retried until it begins; an error in its midst ends it, because the part already
+//! handed out has no order to resume from. Wraps any [`Place`].
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{NamePrefix, ObjectName};
+use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Retention, Stat, Versions};
+use crate::seed::Seeded;
+use crate::time::{Clock, Time};
+
+/// Retries what is worth retrying.
+pub struct Retrying<P> {
+    inner: P,
+    policy: RetryPolicy,
+    clock: Arc<dyn Clock>,
+    jitter: Seeded,
+}
+
+/// How often and how long to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries in all, the first included; at least one is made.
+    pub attempts: u32,
+    /// The longest pause after the first try; it doubles with each one.
+    pub base: Duration,
+    /// The longest pause of all.
+    pub cap: Duration,
+    /// No try begins later than this after the first.
+    pub deadline: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Ten tries, pauses up to 100 ms, doubling to 30 s, five minutes in all.
+    fn default() -> Self {
+        Self {
+            attempts: 10,
+            base: Duration::from_millis(100),
+            cap: Duration::from_secs(30),
+            deadline: Duration::from_secs(300),
+        }
+    }
+}
+
+impl<P: Place> Retrying<P> {
+    /// Retries calls to `inner`; `seed` draws the jitter, `clock` lets the pauses pass.
+    pub fn new(inner: P, policy: RetryPolicy, clock: Arc<dyn Clock>, seed: u64) -> Self {
+        Self { inner, policy, clock, jitter: Seeded::new(seed) }
+    }
+
+    /// The place below.
+    pub fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    fn retry<T>(&self, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+        let start = self.clock.now();
+        let mut attempt = 1;
+        loop {
+            match call() {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    self.pause(attempt, start).ok_or(error)?;
+                }
+                ended => return ended,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Lets time pass before the next try; `None` when there is none left.
+    /// Full jitter: M. Brooker, "Exponential Backoff And Jitter", 2015.
+    fn pause(&self, attempt: u32, start: Time) -> Option<()> {
+        if attempt >= self.policy.attempts {
+            return None;
+        }
+        let factor = 2_u32.saturating_pow(attempt - 1);
+        let longest = self.policy.base.saturating_mul(factor).min(self.policy.cap);
+        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX - 1);
+        let pause = Duration::from_nanos(self.jitter.below(nanos.saturating_add(1)));
+        if self.clock.now().since(start).saturating_add(pause) > self.policy.deadline {
+            return None;
+        }
+        self.clock.sleep(pause);
+        Some(())
+    }
+
+    /// What lies under the name of a put whose answer was lost, `None` when nothing does.
+    fn settle(&self, name: &ObjectName, body: &Bytes) -> Result<Option<Put>> {
+        match self.inner.get(name, None) {
+            Ok(found) if found == body => Ok(Some(Put::Created)),
+            Ok(_) => Ok(Some(Put::Exists)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<P: Place> Place for Retrying<P> {
+    fn put(&self, name: &ObjectName, body: Bytes, options: &PutOptions) -> Result<Put> {
+        let mut answer_lost = false;
+        self.retry(|| {
+            if answer_lost && let Some(put) = self.settle(name, &body)? {
+                return Ok(put);
+            }
+            match self.inner.put(name, body.clone(), options) {
+                // The put that was lost may have arrived after it was looked for.
+                Ok(Put::Exists) if answer_lost => {
+                    Ok(self.settle(name, &body)?.unwrap_or(Put::Exists))
+                }
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    answer_lost = true;
+                    Err(error)
+                }
+                ended => ended,
+            }
+        })
+    }
+
+    fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
+        self.retry(|| self.inner.get(name, range.clone()))
+    }
+
+    fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {
+        self.retry(|| self.inner.list(prefix, start_after))
+    }
+
+    fn stat(&self, name: &ObjectName) -> Result<Option<Stat>> {
+        self.retry(|| self.inner.stat(name))
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<()> {
+        self.retry(|| self.inner.delete(name))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn retention(&self) -> Option<&dyn Retention> {
+        self.inner.retention().is_some().then_some(self)
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.versions()
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
+
+impl<P: Place> Retention for Retrying<P> {
+    fn extend_retention(&self, name: &ObjectName, until: Time) -> Result<()> {
+        self.retry(|| self.inner_retention()?.extend_retention(name, until))
+    }
+
+    fn retained_until(&self, name: &ObjectName) -> Result<Option<Time>> {
+        self.retry(|| self.inner_retention()?.retained_until(name))
+    }
+}
+
+impl<P: Place> Retrying<P> {
+    fn inner_retention(&self) -> Result<&dyn Retention> {
+        self.inner.retention().ok_or_else(|| Error::Unsupported {
+            place: self.describe(),
+            what: "keep objects until a time".into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
