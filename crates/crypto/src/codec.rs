@@ -72,11 +72,7 @@ impl Encoder {
     }
 
     /// 0, or 1 and the value.
-    pub fn option<T>(
-        &mut self,
-        value: Option<&T>,
-        some: impl FnOnce(&mut Self, &T),
-    ) -> &mut Self {
+    pub fn option<T>(&mut self, value: Option<&T>, some: impl FnOnce(&mut Self, &T)) -> &mut Self {
         match value {
             None => self.u8(0),
             Some(value) => {
