@@ -124,7 +124,9 @@ impl<P: Place> Faulty<P> {
             let (place, subject) = (self.describe(), subject.to_owned());
             Err(Error::Unavailable { place, subject, reason: reason.to_owned() })
         };
-        match self.lock().decide(verb, subject) {
+        // Bound first, so that the lock is free again while the operation happens.
+        let fault = self.lock().decide(verb, subject);
+        match fault {
             Fault::None => act(),
             Fault::Before => lost("the call did not get through"),
             Fault::Hang(duration) => {
@@ -276,6 +278,29 @@ mod tests {
             assert!(place.has_crashed());
             assert_eq!(names(&memory), left);
         }
+    }
+
+    #[test]
+    fn an_operation_that_hangs_does_not_hold_up_the_others() {
+        struct Waiting(std::sync::Barrier);
+        impl Clock for Waiting {
+            fn now(&self) -> crate::time::Time {
+                crate::time::Time::EPOCH
+            }
+            fn sleep(&self, _: Duration) {
+                self.0.wait();
+            }
+        }
+        let clock = Arc::new(Waiting(std::sync::Barrier::new(2)));
+        let place =
+            Faulty::scripted(MemoryPlace::new(), clock, |_| Fault::Hang(Duration::from_secs(1)));
+        std::thread::scope(|scope| {
+            for name in ["a", "b"] {
+                let place = &place;
+                scope.spawn(move || put(place, name).unwrap_err());
+            }
+        });
+        assert_eq!(place.operations(), 2);
     }
 
     #[test]

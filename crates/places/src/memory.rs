@@ -87,6 +87,13 @@ impl Place for MemoryPlace {
         if objects.contains_key(name) {
             return Ok(Put::Exists);
         }
+        if let Some(other) = conflict(&objects, name) {
+            return Err(Error::Corrupt {
+                place: self.describe(),
+                object: name.clone(),
+                reason: format!("{other} lies there, and neither may be the folder of the other"),
+            });
+        }
         objects.insert(name.clone(), stored);
         Ok(Put::Created)
     }
@@ -153,6 +160,17 @@ struct Stored {
     stored_at: Time,
 }
 
+/// An object that could not lie beside `name` in a folder: memory is as strict as other places.
+fn conflict(objects: &Objects, name: &ObjectName) -> Option<ObjectName> {
+    let slashes = name.as_str().match_indices('/').map(|(index, _)| index);
+    let above = slashes.map(|index| &name.as_str()[..index]);
+    let above = above.filter_map(|above| objects.get_key_value(above)).next();
+    let folder = format!("{name}/");
+    let below = objects.range::<str, _>((Bound::Included(folder.as_str()), Bound::Unbounded));
+    let below = below.take(1).find(|(other, _)| other.as_str().starts_with(&folder));
+    above.or(below).map(|(other, _)| other.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +179,26 @@ mod tests {
     #[test]
     fn memory_keeps_the_contract() {
         conformance::run(MemoryPlace::new);
+    }
+
+    #[test]
+    fn a_boxed_and_a_shared_place_keep_the_contract() {
+        conformance::run(|| Box::new(MemoryPlace::new()) as Box<dyn Place>);
+        conformance::run(|| Arc::new(MemoryPlace::new()));
+    }
+
+    #[test]
+    fn no_name_is_the_folder_of_another() {
+        let place = MemoryPlace::new();
+        let put = |name: &str| {
+            place.put(&ObjectName::parse(name).unwrap(), Bytes::new(), &PutOptions::default())
+        };
+        for name in ["a/b", "a-b", "ab/c", "a/bc"] {
+            assert_eq!(put(name), Ok(Put::Created), "{name}");
+        }
+        for name in ["a", "a/b/c", "a/b/c/d", "ab"] {
+            assert_eq!(put(name).unwrap_err().kind(), crate::ErrorKind::Corrupt, "{name}");
+        }
     }
 
     #[test]

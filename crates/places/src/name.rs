@@ -4,6 +4,7 @@
 //! So it is safe as a path below a folder (no dots, no `..`, no leading slash, no case folding) and
 //! as a key in a bucket. Which names mean what is `format`'s business. DESIGN.md §4.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -55,6 +56,13 @@ impl FromStr for ObjectName {
 
 impl AsRef<str> for ObjectName {
     fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Equal and ordered as its text, so a map by name can be asked with text.
+impl Borrow<str> for ObjectName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -103,12 +103,23 @@ impl<P: Place> Retrying<P> {
             Err(error) => Err(error),
         }
     }
+
+    fn unsettled(&self, name: &ObjectName, error: Error) -> Error {
+        if error.kind() == ErrorKind::Unavailable {
+            return error;
+        }
+        Error::Unavailable {
+            place: self.describe(),
+            subject: name.to_string(),
+            reason: format!("the answer to a put was lost, and then: {error}"),
+        }
+    }
 }
 
 impl<P: Place> Place for Retrying<P> {
     fn put(&self, name: &ObjectName, body: Bytes, options: &PutOptions) -> Result<Put> {
         let mut answer_lost = false;
-        self.retry(|| {
+        let ended = self.retry(|| {
             if answer_lost && let Some(put) = self.settle(name, &body)? {
                 return Ok(put);
             }
@@ -123,7 +134,9 @@ impl<P: Place> Place for Retrying<P> {
                 }
                 ended => ended,
             }
-        })
+        });
+        // Any other error would say that the put has not happened, which nobody knows now.
+        ended.map_err(|error| if answer_lost { self.unsettled(name, error) } else { error })
     }
 
     fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {

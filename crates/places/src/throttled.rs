@@ -109,6 +109,7 @@ struct Bucket {
 
 impl Bucket {
     fn new(bytes_per_second: NonZeroU64) -> Self {
+        let bytes_per_second = bytes_per_second.min(BYTES_PER_SECOND_MAX);
         Self { bytes_per_second, spent_until: Mutex::new(i128::MIN) }
     }
 
@@ -126,6 +127,8 @@ impl Bucket {
 }
 
 const BURST_MILLIS: i128 = 1000;
+/// No machine reaches it; below it no time times rate overflows.
+const BYTES_PER_SECOND_MAX: NonZeroU64 = NonZeroU64::new(1 << 60).expect("it is not zero");
 /// Debts beyond this come from a clock that jumped, not from threads that wait.
 const DEBT_MILLIS_MAX: i128 = 60 * 60 * 1000;
 
@@ -178,5 +181,8 @@ mod tests {
         let bucket = Bucket::new(NonZeroU64::new(1000).unwrap());
         bucket.take(1000, 1_000_000_000_000);
         assert!(bucket.take(1000, 0) <= Duration::from_secs(60 * 60 + 1));
+        for extreme in [i64::MIN, i64::MAX] {
+            Bucket::new(NonZeroU64::MAX).take(u64::MAX, extreme);
+        }
     }
 }

@@ -70,7 +70,8 @@ impl<'a> Temporary<'a> {
         }
     }
 
-    /// Removes temporary files that are a day older than this one. Best effort: they only take room.
+    /// Removes temporary files that are a day older than this one. What resists stays: it only
+    /// takes room.
     pub(super) fn sweep_older(&self) {
         let Ok(own) = fs::fstat(&self.file) else { return };
         let Ok(entries) = Dir::read_from(self.folder) else { return };

@@ -1,4 +1,5 @@
 //! A folder as others leave it: killed puts, foreign files, links that lead out, full disks.
+//! Each test has a folder of its own; one starts this program again and kills it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -228,8 +229,9 @@ fn places_opened_apart_have_one_winner_together() {
 #[test]
 fn objects_that_vanish_during_a_walk_do_not_end_it() {
     let world = World::new();
-    for index in 0..300 {
-        assert_eq!(world.put(&format!("index/{index}"), ""), Ok(Put::Created));
+    fs::create_dir(world.path("index")).unwrap();
+    for index in 0..2000 {
+        fs::write(world.path(&format!("index/{index}")), "").unwrap();
     }
     let mut listing = world.place.list(&NamePrefix::everything(), None).unwrap();
     listing.next().unwrap().unwrap();
@@ -239,23 +241,25 @@ fn objects_that_vanish_during_a_walk_do_not_end_it() {
 
 #[test]
 fn a_process_that_is_killed_while_it_puts_leaves_whole_objects_only() {
-    const BODY_BYTES: usize = 1 << 20;
-    if let Ok(folder) = std::env::var("PLACES_TEST_PUT_FOREVER") {
+    const BODY_BYTES: usize = 256 << 10;
+    if let Ok(folder) = std::env::var("PLACES_TEST_PUT_UNTIL_KILLED") {
         let place = FolderPlace::open(folder).unwrap();
-        for index in 0_u64.. {
+        for index in 0..1000 {
             let body = Bytes::from(vec![7; BODY_BYTES]);
             let _ = place.put(&name(&format!("a/{index}")), body, &PutOptions::default()).unwrap();
         }
+        return;
     }
     let world = World::new();
     let this = "folder::tests::a_process_that_is_killed_while_it_puts_leaves_whole_objects_only";
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", this])
-        .env("PLACES_TEST_PUT_FOREVER", world.folder.path())
+        .env("PLACES_TEST_PUT_UNTIL_KILLED", world.folder.path())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
     while world.listed("").len() < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "the process puts until it is killed");
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();

@@ -1,4 +1,5 @@
 //! Retrying over scripted faults: what is tried again, for how long, and whose object it is.
+//! Time is a manual clock, so minutes of pauses take none.
 
 use super::*;
 use crate::conformance;
@@ -115,6 +116,16 @@ fn other_errors_are_told_at_once() {
     assert_eq!(world.place.get(&name(), None).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(world.place.inner().operations(), 2);
     assert_eq!(world.clock.now(), Time::EPOCH);
+}
+
+#[test]
+fn a_lost_put_that_cannot_be_looked_for_stays_unknown() {
+    let denied =
+        Error::Denied { place: "here".into(), subject: "ledger/0".into(), reason: "no".into() };
+    let world = world(vec![Fault::After, Fault::Refuse(denied)]);
+    let error = put(&world.place, b"own").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("here denies access to ledger/0"), "{error}");
 }
 
 #[test]
