@@ -132,8 +132,9 @@ impl<S: NodeSource> RecipeReader<S> {
 
     /// The whole recipe: its level and length, for comparison with who names it. Reads the root.
     pub fn root(&mut self) -> Result<RecipeRoot, Error<S::Error>> {
+        let id = self.root;
         let node = self.start()?;
-        Ok(RecipeRoot { id: self.root, level: node.level, length: length(node) })
+        Ok(RecipeRoot { id, level: node.level, length: length(node) })
     }
 
     /// Goes to the chunk that holds the byte at `offset`, forward or back, reading only the path to
