@@ -1,10 +1,10 @@
 //! A role bundle: all that a member needs to act in a vault, as one secret.
 //!
-//! The owner's is the root secret; any other carries the member's own keys, its local secret, and
-//! its role's keys of every epoch. It travels only sealed in a [`crate::Slot`] or as a key file. The
-//! encoding is canonical: version u8 = 1 ‖ vault id ‖ suite u16 ‖ role u8, then for the owner R, else
-//! domain ‖ Ed25519 seed ‖ X-Wing seed ‖ local ‖ the role's lasting keys ‖ u32 count of epochs ‖ each
-//! {epoch u32, the role's keys of it}, epochs rising. DESIGN §6.
+//! The owner's is the root secret; any other carries the member's own keys, its local secret,
+//! and its role's keys of every epoch. It travels only sealed in a [`crate::Slot`] or as a key
+//! file. The encoding is canonical: version u8 = 1 ‖ vault id ‖ suite u16 ‖ role u8, then for
+//! the owner R, else domain ‖ Ed25519 seed ‖ X-Wing seed ‖ local ‖ the role's lasting keys ‖
+//! u32 count of epochs ‖ each {epoch u32, the role's keys of it}, epochs rising. DESIGN §6.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! A certificate: the owner's word that a member with these keys acts in a role and domain.
 //!
-//! It lies in clear in the ledger, so that anyone can check who may append what: version u8 = 1 ‖
-//! vault id ‖ member id ‖ Ed25519 key ‖ X-Wing key[1216] ‖ role u8 ‖ domain ‖ epoch u32 ‖ root
-//! signature[64] over all before it. The member id is the digest of the keys, and the vault id that
-//! of the root key, so neither can be claimed by another. DESIGN §6.
+//! It lies in clear in the ledger, so that anyone can check who may append what: version u8 = 1
+//! ‖ vault id ‖ member id ‖ Ed25519 key ‖ X-Wing key[1216] ‖ role u8 ‖ domain ‖ epoch u32 ‖
+//! root signature[64] over all before it. The member id is the digest of the keys, and the
+//! vault id that of the root key, so neither can be claimed by another. DESIGN §6.
 
 use crate::member::version_error;
 use crate::{
@@ -144,3 +144,6 @@ impl SignedCertificate {
 }
 
 const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! Where randomness comes from.
 //!
 //! Whoever draws a key, a nonce or an id is handed an [`Entropy`]: the system's in programs, a
-//! seeded one in simulations, so that one seed replays the world. Nothing else in the project asks
-//! for random bytes. DESIGN §3.
+//! seeded one in simulations, so that one seed replays the world. Nothing else in the project
+//! asks for random bytes. DESIGN §3.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,9 +1,9 @@
 //! The keys that a role holds: those of one epoch, and those that never rotate.
 //!
-//! Which of them are there follows from the role alone, so their encoding is the held keys one after
-//! another, 32 bytes each, without tags. A writer holds its own domain's children, every other role
-//! the parents. In a `rotate` record the keys of the new epoch travel sealed to each member's X-Wing
-//! key, bound to vault, member, role, domain and epoch. DESIGN §6.
+//! Which of them are there follows from the role alone, so their encoding is the held keys one
+//! after another, 32 bytes each, without tags. A writer holds its own domain's children, every
+//! other role the parents. In a `rotate` record the keys of the new epoch travel sealed to each
+//! member's X-Wing key, bound to vault, member, role, domain and epoch. DESIGN §6.
 
 use zeroize::Zeroizing;
 

@@ -1,7 +1,8 @@
 //! What can go wrong when bytes are sealed or opened.
 //!
-//! A variant is a fact that the caller can act on and carries what disagrees; [`Error::kind`] says
-//! whose concern it is: damaged bytes, a key that is not held, or a request that makes no sense.
+//! A variant is a fact that the caller can act on and carries what disagrees; [`Error::kind`]
+//! says whose concern it is: damaged bytes, a key that is not held, or a request that makes no
+//! sense.
 
 use crate::{DecodeError, Epoch, MemberId, ObjectKind, Role, SmallKind, Suite, VaultId};
 

@@ -1,7 +1,7 @@
 //! How one key is made from another.
 //!
-//! KDF(ikm, label, ctx, n) = HKDF-SHA256 (RFC 5869) with salt `strongroom-v1` and
-//! info = u16be(|label|) ‖ label ‖ ctx. The label's length stands before it, so no label and context
+//! KDF(ikm, label, ctx, n) = HKDF-SHA256 (RFC 5869) with salt `strongroom-v1` and info =
+//! u16be(|label|) ‖ label ‖ ctx. The label's length stands before it, so no label and context
 //! can be taken for another pair. DESIGN §5.
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};

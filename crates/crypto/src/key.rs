@@ -1,8 +1,8 @@
 //! Keys, as types that keep to themselves.
 //!
-//! A key type wipes its bytes when dropped, has no `Debug`, `Clone` or serialised form, and compares
-//! in constant time. Each says what it is for, so a key for one thing cannot be handed in for
-//! another. Public keys and signatures are plain values. DESIGN §5 and §6.
+//! A key type wipes its bytes when dropped, has no `Debug`, `Clone` or serialised form, and
+//! compares in constant time. Each says what it is for, so a key for one thing cannot be handed
+//! in for another. Public keys and signatures are plain values. DESIGN §5 and §6.
 //!
 //! ```compile_fail
 //! fn shown<T: std::fmt::Debug>() {}
@@ -375,3 +375,6 @@ impl ChunkerKey {
         Self(key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! A key file: a bundle as one line of text, for an unattended host.
 //!
 //! `strongroom-key-1:` ‖ base64url without padding of (bundle ‖ BLAKE3(bundle)[..8]). It is not
-//! sealed: whoever reads the file holds the role. The digest tells a damaged copy from a wrong one.
-//! DESIGN §6.
+//! sealed: whoever reads the file holds the role. The digest tells a damaged copy from a wrong
+//! one. DESIGN §6.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;

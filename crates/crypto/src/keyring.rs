@@ -1,9 +1,9 @@
 //! The keys that one process works with.
 //!
-//! A keyring is made from an owner's root secret or from a member's bundle, and hands out each key by
-//! what it is for. Where the role holds no such key it says so by name; it never hands out another.
-//! New epochs come in while it is in use, from `rotate` records; the keys of a host that works with
-//! the root secret are attached once, before its first record. DESIGN §6.
+//! A keyring is made from an owner's root secret or from a member's bundle, and hands out each
+//! key by what it is for. Where the role holds no such key it says so by name; it never hands
+//! out another. New epochs come in while it is in use, from `rotate` records; the keys of a
+//! host that works with the root secret are attached once, before its first record. DESIGN §6.
 
 use std::collections::BTreeMap;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -315,3 +315,6 @@ impl Keyring {
         Error::NoKey { role: self.role, what }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What a member may do, as the set of keys that its role holds.
 //!
-//! A role is enforced by what it cannot decrypt, not by a promise: the table in [`Role::holds`] is
-//! the whole of it. Its order is also the order of the keys in a bundle. DESIGN §6.
+//! A role is enforced by what it cannot decrypt, not by a promise: the table in [`Role::holds`]
+//! is the whole of it. Its order is also the order of the keys in a bundle. DESIGN §6.
 
 use crate::{DecodeError, Error};
 

@@ -1,10 +1,10 @@
 //! A key slot: a role bundle sealed under a passphrase.
 //!
-//! version u8 = 1 ‖ suite u16 ‖ vault id ‖ factors u8 ‖ Argon2id memory KiB u32 ‖ passes u32 ‖ lanes u32
-//! ‖ salt[32], in clear, then small(bundle) to the end. The key is KDF(Argon2id(passphrase, salt),
-//! "slot", factors u8); everything in clear is authenticated with the bundle. A slot lies in a place
-//! that others can write to, so its Argon2 parameters have limits that are checked before anything
-//! is allocated. Argon2id: RFC 9106. DESIGN §6.
+//! version u8 = 1 ‖ suite u16 ‖ vault id ‖ factors u8 ‖ Argon2id memory KiB u32 ‖ passes u32 ‖
+//! lanes u32 ‖ salt[32], in clear, then small(bundle) to the end. The key is
+//! KDF(Argon2id(passphrase, salt), "slot", factors u8); everything in clear is authenticated
+//! with the bundle. A slot lies in a place that others can write to, so its Argon2 parameters
+//! have limits that are checked before anything is allocated. Argon2id: RFC 9106. DESIGN §6.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
@@ -248,3 +248,6 @@ impl Clear {
 
 const VERSION: u8 = 1;
 const FACTOR_PASSPHRASE: u8 = 0x01;
+
+#[cfg(test)]
+mod tests;

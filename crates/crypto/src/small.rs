@@ -1,9 +1,9 @@
 //! Seals records that are too small and too many for an object of their own.
 //!
-//! A small sealed record is nonce[24] ‖ ciphertext ‖ tag[16] under a key that seals many: XAES-256-GCM
-//! (suite 1) or XChaCha20-Poly1305 (suite 2), whose nonces are long enough to be random. What the
-//! record is (kind, vault, and the names that tell it from its neighbours) is authenticated with it:
-//! aad = kind u8 ‖ vault id ‖ names. DESIGN §5.
+//! A small sealed record is nonce[24] ‖ ciphertext ‖ tag[16] under a key that seals many:
+//! XAES-256-GCM (suite 1) or XChaCha20-Poly1305 (suite 2), whose nonces are long enough to be
+//! random. What the record is (kind, vault, and the names that tell it from its neighbours) is
+//! authenticated with it: aad = kind u8 ‖ vault id ‖ names. DESIGN §5.
 
 use chacha20poly1305::XChaCha20Poly1305;
 use xaes_256_gcm::Xaes256Gcm;
@@ -172,3 +172,6 @@ fn open_in_place<A: AeadInOut + KeyInit>(
     let tag = Tag::<A>::try_from(&tag[..]).expect("both ciphers make 16-byte tags");
     cipher.decrypt_inout_detached(&nonce, aad, text.into(), &tag).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! Which ciphers a vault uses.
 //!
-//! A vault has one suite, chosen when it is made and pinned in its root-signed config: AES-256-GCM,
-//! or ChaCha20-Poly1305 for machines without AES instructions. The suite stands in every header, so
-//! bytes of one can never be opened as the other. DESIGN §5.
+//! A vault has one suite, chosen when it is made and pinned in its root-signed config:
+//! AES-256-GCM, or ChaCha20-Poly1305 for machines without AES instructions. The suite stands in
+//! every header, so bytes of one can never be opened as the other. DESIGN §5.
 
 use crate::Error;
 

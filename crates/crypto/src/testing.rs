@@ -1,4 +1,4 @@
-//! What the tests of several modules need: fixed worlds and hex.
+//! What the tests of several modules need: fixed worlds and hex. Compiled for tests only.
 
 /// Lower-case hex of `bytes`.
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -1,8 +1,8 @@
 //! The first 72 bytes of an object: what it is, whose, and under which epoch's key.
 //!
-//! magic[8] "STRONGRM" ‖ suite u16 ‖ kind u8 ‖ flags u8 = 0 ‖ vault id[32] ‖ session[16] ‖ epoch u32 ‖
-//! seg_log2 u8 = 16 ‖ 0[7]. In clear, so that anyone can see which session made a pack; what it says
-//! is proven only once the object was opened. DESIGN §5.
+//! magic[8] "STRONGRM" ‖ suite u16 ‖ kind u8 ‖ flags u8 = 0 ‖ vault id[32] ‖ session[16] ‖
+//! epoch u32 ‖ seg_log2 u8 = 16 ‖ 0[7]. In clear, so that anyone can see which session made a
+//! pack; what it says is proven only once the object was opened. DESIGN §5.
 
 use crate::{DecodeError, Decoder, Encoder, Epoch, Error, Result, SessionId, Suite, VaultId};
 

@@ -1,8 +1,9 @@
 //! Segments: 64 KiB of the stream each, sealed in order, the last one marked.
 //!
-//! Segment i is sealed with nonce = u64be(i) ‖ 000000 ‖ last (01 or 00) and no associated data: the
-//! key belongs to this object alone, so position and end are all there is to bind. The last segment
-//! may be short, never empty. STREAM: Hoang, Reyhanitabar, Rogaway, Vizár, CRYPTO 2015. DESIGN §5.
+//! Segment i is sealed with nonce = u64be(i) ‖ 000000 ‖ last (01 or 00) and no associated data:
+//! the key belongs to this object alone, so position and end are all there is to bind. The last
+//! segment may be short, never empty. STREAM: Hoang, Reyhanitabar, Rogaway, Vizár, CRYPTO 2015.
+//! DESIGN §5.
 
 use std::ops::Range;
 
