@@ -1,10 +1,10 @@
 //! Seals and opens bytes. The only crate that touches key material or names a cipher crate.
 //!
 //! It owns the key types and what follows from what ([`RootSecret`], [`Keyring`]), the forms in
-//! which keys travel ([`Bundle`], [`Slot`], [`Certificate`]), and the two forms of sealed bytes:
-//! the object ([`ObjectSealer`], [`OpenedObject`]) and the small record ([`seal_small`]). It does no
-//! I/O and knows no format of content; randomness is an argument ([`Entropy`]), and no function
-//! takes a nonce. DESIGN §5 and §6, FORMAT.md.
+//! which keys travel ([`Bundle`], [`Slot`], [`Certificate`]), and the two forms of sealed
+//! bytes: the object ([`ObjectSealer`], [`OpenedObject`]) and the small record
+//! ([`seal_small`]). It does no I/O and knows no format of content; randomness is an argument
+//! ([`Entropy`]), and no function takes a nonce. DESIGN §5 and §6, FORMAT.md.
 
 mod bundle;
 mod certificate;
@@ -33,8 +33,8 @@ pub use certificate::{Certificate, SignedCertificate};
 pub use codec::{DecodeError, Decoder, Encoder};
 pub use entropy::{Entropy, OsEntropy, SeededEntropy};
 pub use envelope::{
-    COMMITMENT_BYTES, Expected, HEADER_BYTES, Header, OBJECT_BYTES_MAX, ObjectKind, ObjectPrefix,
-    ObjectSealer, OpenedObject, PADDED_STREAM_LEAST, PAYLOAD_START, SEGMENT_BYTES,
+    COMMITMENT_BYTES, Expected, HEADER_BYTES, Header, KEPT_KEY_BYTES, OBJECT_BYTES_MAX, ObjectKind,
+    ObjectPrefix, ObjectSealer, OpenedObject, PADDED_STREAM_LEAST, PAYLOAD_START, SEGMENT_BYTES,
     SEGMENT_PLAIN_BYTES, SealedObject, SegmentSpan, Unwrapping, Wrapping, object_len,
     padded_stream_len, padme, prefix_len, stream_len, wrap_bytes,
 };

@@ -1,9 +1,9 @@
 //! Opens an object, whole or by the range.
 //!
-//! The prefix comes first: what the header says is checked against what is expected, the data key is
-//! opened, and the commitment is checked, before any segment. Then any whole segments can be opened
-//! on their own. The object's length decides which segment must be marked as the last, so an object
-//! cut at a segment's border does not open. DESIGN §5.
+//! The prefix comes first: what the header says is checked against what is expected, the data
+//! key is opened, and the commitment is checked, before any segment. Then any whole segments
+//! can be opened on their own. The object's length decides which segment must be marked as the
+//! last, so an object cut at a segment's border does not open. DESIGN §5.
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ use super::header::{Header, ObjectKind};
 use super::segment::{
     PAYLOAD_START, Position, SEGMENT_BYTES, SEGMENT_TAG_BYTES, SegmentKey, SegmentSpan, stream_len,
 };
-use super::wrap::{Unwrapping, prefix_len, unwrap};
-use crate::{Error, Result, Suite, VaultId};
+use super::wrap::{Unwrapping, open_kept, prefix_len, unwrap};
+use crate::{Error, Result, Suite, SymmetricKey, VaultId};
 
 /// What an object must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,22 @@ impl OpenedObject {
         let header = Header::peek(prefix)?;
         expected.check(&header)?;
         let key = unwrap(&header, unwrapping, prefix)?;
+        Ok(Self { header, key: SegmentKey::new(header.suite, &key) })
+    }
+
+    /// Opens the data key that [`crate::ObjectSealer::new_kept`] sealed under `local`.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_kept(
+        prefix: &[u8],
+        kept: &[u8],
+        local: &SymmetricKey,
+        expected: Expected,
+    ) -> Result<Self> {
+        let header = Header::peek(prefix)?;
+        expected.check(&header)?;
+        let key = open_kept(&header, kept, local, prefix)?;
         Ok(Self { header, key: SegmentKey::new(header.suite, &key) })
     }
 

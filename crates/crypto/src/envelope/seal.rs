@@ -1,17 +1,18 @@
 //! Makes one object, in the one buffer that will be stored.
 //!
-//! The payload is laid out where its ciphertext will lie, with room for the tags, and each segment is
-//! sealed in place once the next one begins. Segment 0 begins with the payload's length, so it waits
-//! for the end; so does the last, which must say that it is the last. The data key is drawn here and
-//! dropped with the sealer: it seals one object, once. DESIGN §5.
+//! The payload is laid out where its ciphertext will lie, with room for the tags, and each
+//! segment is sealed in place once the next one begins. Segment 0 begins with the payload's
+//! length, so it waits for the end; so does the last, which must say that it is the last. The
+//! data key is drawn here and dropped with the sealer: it seals one object, once. DESIGN §5.
 
-use super::header::Header;
+use super::header::{Header, ObjectKind};
 use super::segment::{
     PAYLOAD_START, Position, SEGMENT_BYTES, SEGMENT_PLAIN_BYTES, SEGMENT_TAG_BYTES, SegmentKey,
     object_len,
 };
-use super::wrap::{Wrapping, prefix_len, wrap};
-use crate::{Digest, Entropy, Error, Result};
+use super::wrap::{Wrapping, keep, prefix_len, wrap};
+use crate::key::KeyBytes;
+use crate::{Digest, Entropy, Error, Result, SymmetricKey};
 
 /// Seals the payload that is written to it.
 pub struct ObjectSealer {
@@ -47,11 +48,37 @@ impl ObjectSealer {
         mut buffer: Vec<u8>,
     ) -> Result<Self> {
         buffer.clear();
-        let key = wrap(&header, wrapping, entropy, &mut buffer)?;
-        let key = SegmentKey::new(header.suite, &key);
+        let (_, key) = wrap(&header, wrapping, entropy, &mut buffer)?;
+        Ok(Self::start(header, &key, buffer))
+    }
+
+    /// As [`Self::new`]; also gives the data key, sealed under `local`, for a host that keeps a copy
+    /// of the object in its cache and could not open it otherwise.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`]; [`Error::Wrapping`] for all but metadata packs: no host may open its
+    /// own content again (P4).
+    pub fn new_kept(
+        header: Header,
+        wrapping: Wrapping<'_>,
+        local: &SymmetricKey,
+        entropy: &dyn Entropy,
+        mut buffer: Vec<u8>,
+    ) -> Result<(Self, Vec<u8>)> {
+        if header.kind != ObjectKind::MetadataPack {
+            return Err(Error::Wrapping { kind: header.kind });
+        }
+        buffer.clear();
+        let (data_key, key) = wrap(&header, wrapping, entropy, &mut buffer)?;
+        let kept = keep(&header, &data_key, local, entropy);
+        Ok((Self::start(header, &key, buffer), kept))
+    }
+
+    fn start(header: Header, key: &KeyBytes, mut buffer: Vec<u8>) -> Self {
+        let key = SegmentKey::new(header.suite, key);
         buffer.extend_from_slice(&[0; PAYLOAD_START as usize]);
         let filled = PAYLOAD_START as usize;
-        Ok(Self { header, key, buffer, segment: 0, filled, payload_len: 0 })
+        Self { header, key, buffer, segment: 0, filled, payload_len: 0 }
     }
 
     /// Appends to the payload.
@@ -81,7 +108,8 @@ impl ObjectSealer {
         &self.header
     }
 
-    /// Pads the stream with zeros to `padded_stream_length` bytes, seals the rest, names the object.
+    /// Pads the stream with zeros to `padded_stream_length` bytes, seals the rest, and names the
+    /// object.
     ///
     /// # Errors
     /// [`Error::PayloadLength`] when the stream is longer already, [`Error::ObjectLength`] when the

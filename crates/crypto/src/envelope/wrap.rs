@@ -1,9 +1,10 @@
 //! The data key: drawn for one object, wrapped into it, and committed to.
 //!
-//! Packs: enc[1120] ‖ sealed[48] = HPKE to the kind's public key with info = "strongroom-v1/dek" ‖
-//! header. Others: nonce[24] ‖ sealed[48] by the suite's extended-nonce AEAD with that as associated
-//! data. PRK = HKDF-Extract(SHA-256(header), data key); the segments' key and the commitment are
-//! expanded from it with "segment" and "commit". DESIGN §5.
+//! Packs: enc[1120] ‖ sealed[48] = HPKE to the kind's public key with info =
+//! "strongroom-v1/dek" ‖ header. Others: nonce[24] ‖ sealed[48] by the suite's extended-nonce
+//! AEAD with that as associated data. PRK = HKDF-Extract(SHA-256(header), data key); the
+//! segments' key and the commitment are expanded from it with "segment" and "commit". DESIGN
+//! §5.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -57,13 +58,16 @@ pub const fn prefix_len(kind: ObjectKind) -> usize {
     HEADER_BYTES + wrap_bytes(kind) + COMMITMENT_BYTES
 }
 
-/// Draws a data key; gives the segments' key and writes the prefix to `out`.
+/// Length of a data key that a host keeps for itself, in bytes.
+pub const KEPT_KEY_BYTES: usize = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
+
+/// Draws a data key; gives it with the segments' key and writes the prefix to `out`.
 pub(super) fn wrap(
     header: &Header,
     wrapping: Wrapping<'_>,
     entropy: &dyn Entropy,
     out: &mut Vec<u8>,
-) -> Result<KeyBytes> {
+) -> Result<(KeyBytes, KeyBytes)> {
     let kind = header.kind;
     let header_bytes = header.encode();
     let info = info(&header_bytes);
@@ -80,6 +84,46 @@ pub(super) fn wrap(
     out.extend_from_slice(&wrapped);
     out.extend_from_slice(&commitment[..]);
     assert_eq!(wrapped.len(), wrap_bytes(kind), "the layout gives every kind's wrap one length");
+    Ok((data_key, segment_key))
+}
+
+/// Seals a data key once more, under a host's local key, for a pack that it keeps in its cache.
+pub(super) fn keep(
+    header: &Header,
+    data_key: &KeyBytes,
+    local: &SymmetricKey,
+    entropy: &dyn Entropy,
+) -> Vec<u8> {
+    seal_with_aad(header.suite, local, &kept_info(&header.encode()), &data_key[..], entropy)
+}
+
+/// Opens what [`keep`] sealed and checks the commitment in the object's prefix.
+pub(super) fn open_kept(
+    header: &Header,
+    kept: &[u8],
+    local: &SymmetricKey,
+    prefix: &[u8],
+) -> Result<KeyBytes> {
+    let kind = header.kind;
+    if prefix.len() < prefix_len(kind) {
+        return Err(DecodeError::Short { at: 0, wanted: prefix_len(kind) }.into());
+    }
+    let (header_bytes, rest) = prefix.split_at(HEADER_BYTES);
+    let opened = open_with_aad(header.suite, local, &kept_info(header_bytes), kept)
+        .map(Zeroizing::new)
+        .ok_or(Error::DataKey { kind, epoch: header.epoch })?;
+    commit(kind, header_bytes, &opened, &rest[wrap_bytes(kind)..][..COMMITMENT_BYTES])
+}
+
+/// Checks the commitment to an opened data key; gives the segments' key.
+fn commit(kind: ObjectKind, header: &[u8], opened: &[u8], stored: &[u8]) -> Result<KeyBytes> {
+    let mut data_key: KeyBytes = Zeroizing::new([0; KEY_BYTES]);
+    if opened.len() != KEY_BYTES {
+        return Err(DecodeError::Short { at: 0, wanted: KEY_BYTES }.into());
+    }
+    data_key.copy_from_slice(opened);
+    let (segment_key, commitment) = expand(header, &data_key);
+    verify_slices_are_equal(&commitment[..], stored).map_err(|_| Error::Commitment { kind })?;
     Ok(segment_key)
 }
 
@@ -104,12 +148,11 @@ pub(super) fn unwrap(
         _ => return Err(Error::Wrapping { kind }),
     };
     let opened = opened.ok_or(Error::DataKey { kind, epoch: header.epoch })?;
-    let mut data_key: KeyBytes = Zeroizing::new([0; KEY_BYTES]);
-    data_key.copy_from_slice(&opened);
-    let (segment_key, commitment) = expand(header_bytes, &data_key);
-    verify_slices_are_equal(&commitment[..], &rest[..COMMITMENT_BYTES])
-        .map_err(|_| Error::Commitment { kind })?;
-    Ok(segment_key)
+    commit(kind, header_bytes, &opened, &rest[..COMMITMENT_BYTES])
+}
+
+fn kept_info(header: &[u8]) -> Vec<u8> {
+    [b"strongroom-v1/kept-dek", header].concat()
 }
 
 fn info(header: &[u8]) -> Vec<u8> {
