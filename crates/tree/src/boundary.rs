@@ -46,7 +46,7 @@ impl Boundary {
         }
         let hash = u128::from(self.key.boundary(level, key));
         let fourth_power = |x: u64| u128::from(x).pow(4);
-        // Below 2^22 · 4 both sides stay below 2^128.
+        // `before` < `after` < 2^22 here, so both sides stay below 2^120.
         (hash << (4 * exponent)) < ((fourth_power(after) - fourth_power(before)) << 32)
     }
 }
@@ -58,3 +58,6 @@ pub(crate) fn weight(key: &[u8], value: &[u8]) -> u64 {
 
 /// What an entry weighs beside its key and value.
 const ENTRY_FRAME_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests;

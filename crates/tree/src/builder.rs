@@ -202,3 +202,6 @@ impl Sums {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

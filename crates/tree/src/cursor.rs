@@ -20,6 +20,9 @@ pub fn get<S: NodeSource>(
     Ok(cursor.peek()?.filter(|(found, _)| *found == key).map(|(_, value)| value.to_vec()))
 }
 
+/// A key and its value, lent by the node that holds them.
+pub type Entry<'a> = (&'a [u8], &'a [u8]);
+
 /// A place in a tree, from which it can be read.
 pub struct Cursor<S> {
     source: S,
@@ -52,7 +55,7 @@ impl<S: NodeSource> Cursor<S> {
     }
 
     /// The entry where the cursor stands: its key and value; nothing at the end.
-    pub fn peek(&mut self) -> Result<Option<(&[u8], &[u8])>, Error<S::Error>> {
+    pub fn peek(&mut self) -> Result<Option<Entry<'_>>, Error<S::Error>> {
         while let Some(Unit::Subtree { .. }) = self.unit()? {
             self.expand()?;
         }
@@ -68,7 +71,7 @@ impl<S: NodeSource> Cursor<S> {
 
     /// The entry where the cursor stands; goes behind it.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend what it holds")]
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, Error<S::Error>> {
+    pub fn next(&mut self) -> Result<Option<Entry<'_>>, Error<S::Error>> {
         if self.peek()?.is_none() {
             return Ok(None);
         }
@@ -142,6 +145,9 @@ pub(crate) enum Unit<'a> {
     Subtree { level: u8, last_key: &'a [u8], child: Child, at_edge: bool },
 }
 
+/// A child's level, last key and record.
+type ChildHere<'a> = (u8, &'a [u8], Child);
+
 struct Step {
     id: ChunkId,
     node: Node,
@@ -150,13 +156,13 @@ struct Step {
 
 impl Step {
     /// The entry at the index, in a leaf.
-    fn entry(&self) -> Option<(&[u8], &[u8])> {
+    fn entry(&self) -> Option<Entry<'_>> {
         (self.node.level() == 0 && self.index < self.node.len())
             .then(|| (self.node.key(self.index), self.node.value(self.index)))
     }
 
-    /// The node at the index, above the leaves: its level, last key and record.
-    fn child<E>(&self) -> Result<Option<(u8, &[u8], Child)>, Error<E>> {
+    /// The node at the index, above the leaves.
+    fn child<E>(&self) -> Result<Option<ChildHere<'_>>, Error<E>> {
         if self.index >= self.node.len() {
             return Ok(None);
         }
@@ -171,3 +177,6 @@ impl Step {
 fn floor(path: &[Step]) -> Option<&[u8]> {
     path.iter().rev().find(|step| step.index > 0).map(|step| step.node.key(step.index - 1))
 }
+
+#[cfg(test)]
+mod tests;

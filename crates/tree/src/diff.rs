@@ -159,3 +159,6 @@ fn compare(a: Option<Unit<'_>>, b: Option<Unit<'_>>) -> Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

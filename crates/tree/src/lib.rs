@@ -19,9 +19,12 @@ mod root;
 mod store;
 mod update;
 
+#[cfg(test)]
+mod testing;
+
 pub use boundary::Boundary;
 pub use builder::Builder;
-pub use cursor::{Cursor, get};
+pub use cursor::{Cursor, Entry, get};
 pub use diff::{Change, Diff, diff};
 pub use error::{Error, Flaw};
 pub use memory::{MemoryNodes, MissingNode};

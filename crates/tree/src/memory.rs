@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A set of nodes in memory.
 #[derive(Clone)]
 pub struct MemoryNodes {
-    name: Arc<dyn Fn(&[u8]) -> ChunkId + Send + Sync>,
+    name: Arc<Name>,
     state: Arc<Mutex<State>>,
 }
 
@@ -91,6 +91,8 @@ impl NodeSink for MemoryNodes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("node {0} is not there")]
 pub struct MissingNode(pub ChunkId);
+
+type Name = dyn Fn(&[u8]) -> ChunkId + Send + Sync;
 
 #[derive(Default)]
 struct State {

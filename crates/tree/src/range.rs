@@ -27,7 +27,7 @@ pub struct Range<S> {
 }
 
 impl<S: NodeSource> Range<S> {
-    fn step(&mut self) -> Result<Option<Entry>, Error<S::Error>> {
+    fn step(&mut self) -> Result<Option<Pair>, Error<S::Error>> {
         if let Some(start) = self.start.take() {
             self.cursor.seek(&start)?;
         }
@@ -42,7 +42,7 @@ impl<S: NodeSource> Range<S> {
 }
 
 impl<S: NodeSource> Iterator for Range<S> {
-    type Item = Result<Entry, Error<S::Error>>;
+    type Item = Result<Pair, Error<S::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_done {
@@ -54,4 +54,4 @@ impl<S: NodeSource> Iterator for Range<S> {
     }
 }
 
-type Entry = (Vec<u8>, Vec<u8>);
+type Pair = (Vec<u8>, Vec<u8>);

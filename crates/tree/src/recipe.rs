@@ -274,3 +274,6 @@ fn check_items(node: &RecipeNode, least: usize) -> Result<(), Flaw> {
 
 /// What an item weighs: name, length, and what frames them.
 const ITEM_WEIGHT: u64 = 32 + 8 + 8;
+
+#[cfg(test)]
+mod tests;

@@ -90,3 +90,6 @@ impl<I: Iterator<Item = Edit>> Edits<I> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
