@@ -4,7 +4,8 @@
 //! level, and nothing else: a node that starts at the same entry ends at the same entry, in every
 //! tree of one domain. The chance of a cut grows with the fourth power of the weight, so sizes lie
 //! close to 0.9 · 2^m (a discrete Weibull law; Dolt's chunker has the same shape in floats). All
-//! arithmetic is on integers; the key keeps node sizes from telling what the keys are. FORMAT.md §8.
+//! arithmetic is on integers; the key keeps node sizes from telling what the keys are. FORMAT.md
+//! §8.
 
 use crypto::TreeKey;
 use std::sync::Arc;

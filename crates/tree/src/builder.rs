@@ -9,7 +9,7 @@ use crate::boundary::weight;
 use crate::{Boundary, Error, NodeSink, Root};
 use format::{Child, NodeEncoder, TREE_DEPTH_MAX, TREE_KEY_BYTES_MAX, TREE_VALUE_BYTES_MAX};
 
-/// Builds a tree.
+/// Builds a tree; of no further use after an error.
 pub struct Builder<K> {
     boundary: Boundary,
     sink: K,
@@ -54,8 +54,8 @@ impl<K: NodeSink> Builder<K> {
         }
     }
 
-    /// Whether a node that begins here, of this level or below, begins a node of its own: nothing is
-    /// open that it would belong to.
+    /// Whether a node that begins here, of this level or below, begins a node of its own: nothing
+    /// is open that it would belong to.
     pub(crate) fn is_fresh(&self, level: u8) -> bool {
         self.levels.iter().take(usize::from(level) + 1).all(|open| open.entries() == 0)
     }

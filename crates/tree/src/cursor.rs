@@ -1,8 +1,9 @@
 //! Reads a tree in key order, from any key on.
 //!
 //! The cursor holds the nodes from the root to where it stands, one per level, and lends slices of
-//! the leaf. It stands on a *unit*: an entry of a leaf, or a whole subtree that it has not read yet.
-//! Readers of entries expand each subtree they come to; a diff and an update skip what they know.
+//! the leaf. It stands on a *unit*: an entry of a leaf, or a whole subtree that it has not read
+//! yet. Readers of entries expand each subtree they come to; a diff and an update skip what they
+//! know.
 
 use crate::load::{Expected, load_child, load_root};
 use crate::{Error, NodeSource};

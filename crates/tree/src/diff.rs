@@ -1,8 +1,8 @@
 //! What differs between two trees, in key order.
 //!
 //! Two cursors go side by side. Where both stand on subtrees of equal name, both skip; else the
-//! higher one is read, until both stand on entries, which are compared. What the trees share below a
-//! common cut is never read, so the cost is the number of changes times the depth.
+//! higher one is read, until both stand on entries, which are compared. What the trees share below
+//! a common cut is never read, so the cost is the number of changes times the depth.
 
 use crate::cursor::Unit;
 use crate::{Cursor, Error, NodeSource};
@@ -70,8 +70,8 @@ where
     A: NodeSource<Error = E>,
     B: NodeSource<Error = E>,
 {
-    /// Compares the tree at `a_root` with the one at `b_root`; reads nothing yet, and never anything
-    /// when both are one.
+    /// Compares the tree at `a_root` with the one at `b_root`; reads nothing yet, and never
+    /// anything when both are one.
     pub fn new(a_source: A, a_root: ChunkId, b_source: B, b_root: ChunkId) -> Self {
         let (a, b) = (Cursor::new(a_source, a_root), Cursor::new(b_source, b_root));
         Self { a, b, lent: None, is_done: a_root == b_root }
@@ -102,8 +102,8 @@ where
         Ok(change)
     }
 
-    /// Goes on until the cursors stand on a difference: `Less` when it is an entry of the first tree
-    /// alone, `Greater` of the second alone, `Equal` of both.
+    /// Goes on until the cursors stand on a difference: `Less` when it is an entry of the first
+    /// tree alone, `Greater` of the second alone, `Equal` of both.
     fn find(&mut self) -> Result<Option<Ordering>, Error<E>> {
         loop {
             let step = compare(self.a.unit()?, self.b.unit()?);

@@ -1,10 +1,10 @@
 //! The ordered map, bytes to bytes, kept as a tree of immutable nodes; and the list tree of chunks.
 //!
-//! Where a node ends is decided by a keyed rule over its own entries ([`Boundary`]), so equal content
-//! has an equal root whatever the order of edits. A node is named by what it holds, so two trees
-//! share what they have in common: [`update`] re-uses it and [`Diff`] skips it. Nodes come from a
-//! [`NodeSource`] and go to a [`NodeSink`]; this crate does not know where they lie. What is read is
-//! not trusted: order, level, range, count and weight are checked. FORMAT.md §8.
+//! Where a node ends is decided by a keyed rule over its own entries ([`Boundary`]), so equal
+//! content has an equal root whatever the order of edits. A node is named by what it holds, so two
+//! trees share what they have in common: [`update`] re-uses it and [`Diff`] skips it. Nodes come
+//! from a [`NodeSource`] and go to a [`NodeSink`]; this crate does not know where they lie. What is
+//! read is not trusted: order, level, range, count and weight are checked. FORMAT.md §8.
 
 mod boundary;
 mod builder;
@@ -18,6 +18,7 @@ mod recipe;
 mod root;
 mod store;
 mod update;
+mod walk;
 
 #[cfg(test)]
 mod testing;
@@ -33,3 +34,4 @@ pub use recipe::{RecipeBuilder, RecipeChunk, RecipeReader, RecipeRoot};
 pub use root::Root;
 pub use store::{NodeSink, NodeSource};
 pub use update::{Edit, update};
+pub use walk::{Visit, walk, walk_recipe};

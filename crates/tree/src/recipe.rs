@@ -5,7 +5,7 @@
 //! file leaves the nodes behind it as they are. A reader goes to an offset by adding lengths along
 //! one path. The root is the lowest level with exactly one node. FORMAT.md §8.
 
-use crate::{Boundary, Error, Flaw, NodeSink, NodeSource};
+use crate::{Boundary, Error, Flaw, NodeSink, NodeSource, Visit};
 use crypto::ChunkId;
 use format::{CHUNK_BYTES_MAX, RecipeItem, RecipeNode, TREE_DEPTH_MAX};
 
@@ -160,7 +160,11 @@ impl<S: NodeSource> RecipeReader<S> {
         }
     }
 
-    fn step(&mut self) -> Result<Option<RecipeChunk>, Error<S::Error>> {
+    /// The next chunk, below nodes that `visit` lets it enter.
+    pub(crate) fn step(
+        &mut self,
+        mut visit: impl FnMut(ChunkId) -> Visit,
+    ) -> Result<Option<RecipeChunk>, Error<S::Error>> {
         self.start()?;
         loop {
             let Some(step) = self.path.last_mut() else { return Ok(None) };
@@ -171,15 +175,18 @@ impl<S: NodeSource> RecipeReader<S> {
                 self.path.pop();
                 continue;
             };
-            if step.node.level > 0 {
+            if step.node.level > 0 && visit(item.id) == Visit::Enter {
                 self.expand()?;
                 continue;
             }
-            let chunk =
-                RecipeChunk { id: item.id, offset: self.offset, length: item.length as u32 };
+            let RecipeItem { id, length } = *item;
+            let offset = self.offset;
             step.index += 1;
-            self.offset += item.length;
-            return Ok(Some(chunk));
+            self.offset += length;
+            if step.node.level == 0 {
+                // A leaf's lengths are those of chunks, checked when it was read.
+                return Ok(Some(RecipeChunk { id, offset, length: length as u32 }));
+            }
         }
     }
 
@@ -223,7 +230,7 @@ impl<S: NodeSource> Iterator for RecipeReader<S> {
         if self.is_done {
             return None;
         }
-        let chunk = self.step().transpose();
+        let chunk = self.step(|_| Visit::Enter).transpose();
         self.is_done = !matches!(chunk, Some(Ok(_)));
         chunk
     }

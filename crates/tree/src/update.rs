@@ -11,7 +11,8 @@ use crate::{Boundary, Builder, Cursor, Error, NodeSink, NodeSource, Root};
 use crypto::ChunkId;
 use std::iter::Peekable;
 
-/// A key, with its new value or nothing to remove it. To remove a key that is not there is no error.
+/// A key, with its new value or nothing to remove it. To remove a key that is not there is no
+/// error.
 pub type Edit = (Vec<u8>, Option<Vec<u8>>);
 
 /// Applies edits, in strict key order, to the tree at `root`, which must have been built with the

@@ -34,7 +34,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn all_differences_come_in_order(a in any_map(300), edits in any_edits(40), other in any_map(99)) {
+    fn all_differences_come_in_order(
+        a in any_map(300),
+        edits in any_edits(40),
+        other in any_map(99),
+    ) {
         let nodes = nodes();
         let mut b = a.clone();
         apply(&mut b, &edits);

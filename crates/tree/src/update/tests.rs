@@ -93,7 +93,8 @@ fn a_deep_tree_of_which_one_end_is_left_is_as_low_as_if_built_so() {
 fn no_edits_read_the_root_alone() {
     let nodes = nodes();
     let root = build(&nodes, tiny(), &entries(1000));
-    (nodes.take_reads(), nodes.take_puts());
+    nodes.take_reads();
+    nodes.take_puts();
     assert_eq!(edit(&nodes, tiny(), root, []), root);
     assert_eq!((nodes.take_reads(), nodes.take_puts()), (1, 0));
 }
