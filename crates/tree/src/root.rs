@@ -1,4 +1,5 @@
-//! The root of a tree: its top node, and what lies beneath it.
+//! The root of a tree: its top node, and what lies beneath it. A snapshot names a root by its id
+//! alone; the rest is read from the node.
 
 use crate::load::{load_root, sums};
 use crate::{Error, NodeSource};

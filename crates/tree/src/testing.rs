@@ -1,4 +1,5 @@
-//! What the tests of this crate share: one boundary, one way to name nodes, made-up entries.
+//! What the tests of this crate share: one boundary, one way to name nodes, made-up entries. Keys
+//! come from a small set, so that edits meet entries.
 
 use crate::{Boundary, Builder, Cursor, Edit, Error, MemoryNodes, MissingNode, Root, update};
 use crypto::{ChunkId, Digest, DomainId, Keyring, RootSecret, Suite};

@@ -1,4 +1,5 @@
-//! The rule is frozen: these cuts are part of the format.
+//! The rule is frozen: these cuts are part of the format. Another cut would lose the sharing
+//! between a vault's old trees and its new ones.
 
 use crate::boundary::weight;
 use crate::testing::{Random, boundary};

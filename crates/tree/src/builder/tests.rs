@@ -1,4 +1,5 @@
-//! The builder against the rule written down naively, and at its limits.
+//! The builder against the rule written down naively, and at its limits. The naive form holds all
+//! levels in memory; the builder must not, and gives the same nodes.
 
 use crate::boundary::weight;
 use crate::testing::{Map, any_map, build, entries, nodes, read, tiny};

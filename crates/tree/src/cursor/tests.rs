@@ -1,4 +1,5 @@
-//! Reading from anywhere, and what a reader refuses.
+//! Reading from anywhere, and what a reader refuses. The model is an ordered map in memory; damage
+//! is every byte of every node changed, and nodes that no builder makes.
 
 use crate::testing::{Map, any_key, any_map, boundary, build, entries, nodes, read, tiny};
 use crate::{Cursor, Error, Flaw, MemoryNodes, NodeSink, NodeSource, Root, get, range};

@@ -1,4 +1,5 @@
-//! A diff is what comparing two maps gives, for fewer reads.
+//! A diff is what comparing two maps gives, for fewer reads. What both trees share is counted as
+//! unread.
 
 use crate::testing::{Map, any_edits, any_map, apply, boundary, build, entries, nodes, tiny};
 use crate::{Change, MemoryNodes, Root, diff};

@@ -1,4 +1,5 @@
-//! A recipe is a list of chunks, readable from any byte, that shares what an insertion leaves.
+//! A recipe is a list of chunks, readable from any byte. It shares what an insertion leaves, and
+//! its reader refuses what does not add up.
 
 use crate::testing::{Random, boundary, nodes, tiny};
 use crate::{
