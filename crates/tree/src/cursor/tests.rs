@@ -67,6 +67,20 @@ fn a_seek_reads_one_path_and_a_seek_close_by_nothing() {
 }
 
 #[test]
+fn a_seek_goes_back_over_every_border() {
+    let nodes = nodes();
+    let map = entries(300);
+    let root = build(&nodes, tiny(), &map);
+    let mut cursor = Cursor::new(&nodes, root.id);
+    for (before, key) in map.keys().zip(map.keys().skip(1)) {
+        for sought in [key, before, key] {
+            cursor.seek(sought).unwrap();
+            assert_eq!(cursor.peek().unwrap().unwrap().0, sought);
+        }
+    }
+}
+
+#[test]
 fn a_changed_byte_anywhere_is_refused_or_leaves_the_shape_as_it_was() {
     let nodes = nodes();
     let map: Map = entries(60).into_iter().map(|(k, v)| (k, v[..8].to_vec())).collect();
@@ -114,6 +128,12 @@ fn a_node_that_is_not_what_its_parent_says_is_named() {
     let pair = above(nodes, 1, &[("b", a), ("d", b)]);
     let single = above(nodes, 1, &[("b", a)]);
     let overlapping = leaf(nodes, &["b", "e"]);
+    let (c, d) = (leaf(nodes, &["e"]), leaf(nodes, &["f"]));
+    let behind = above(nodes, 1, &[("e", c), ("f", d)]);
+    let inner_single = above(nodes, 1, &[("d", b)]);
+    let (e, f) = (leaf(nodes, &["a"]), leaf(nodes, &["b"]));
+    let also_pair = above(nodes, 1, &[("a", e), ("b", f)]);
+    let left_edge = above(nodes, 2, &[("b", also_pair), ("d", inner_single)]);
     let cases = [
         (vec![("b", a), ("e", b)], 1, b.id, Flaw::LastKey),
         (vec![("b", a), ("e", overlapping)], 1, overlapping.id, Flaw::Order),
@@ -121,6 +141,12 @@ fn a_node_that_is_not_what_its_parent_says_is_named() {
         (vec![("b", a), ("d", b)], 2, a.id, Flaw::Level { expected: 1, actual: 0 }),
         (vec![("b", a), ("e", empty)], 1, empty.id, Flaw::Entries { actual: 0, least: 1 }),
         (vec![("b", single), ("d", b)], 2, single.id, Flaw::Entries { actual: 1, least: 2 }),
+        (
+            vec![("d", left_edge), ("f", behind)],
+            3,
+            inner_single.id,
+            Flaw::Entries { actual: 1, least: 2 },
+        ),
         (
             vec![("b", a), ("d", Child { count: 3, ..b })],
             1,

@@ -149,6 +149,8 @@ fn a_node_that_is_not_what_its_parent_says_is_named() {
     };
     let leaf = put(nodes, 0, &[chunk]);
     let single = put(nodes, 1, &[leaf]);
+    let pair = put(nodes, 1, &[leaf, leaf]);
+    let ends_single = put(nodes, 2, &[pair, single]);
     let long = put(nodes, 0, &[RecipeItem { length: 1 << 40, ..chunk }]);
     let cases = [
         (
@@ -159,6 +161,7 @@ fn a_node_that_is_not_what_its_parent_says_is_named() {
         ),
         (2, [leaf, leaf], leaf.id, Flaw::Level { expected: 1, actual: 0 }),
         (2, [single, single], single.id, Flaw::Entries { actual: 1, least: 2 }),
+        (3, [ends_single, ends_single], single.id, Flaw::Entries { actual: 1, least: 2 }),
         (1, [leaf, long], long.id, Flaw::Chunk { actual: 1 << 40, max: CHUNK_BYTES_MAX }),
     ];
     for (level, items, node, what) in cases {
