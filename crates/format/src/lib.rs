@@ -36,7 +36,7 @@ pub use path::{PathKey, PathKeyError};
 pub use recipe::{RecipeItem, RecipeNode};
 pub use record::{
     CommitBody, EpochKeys, LabelBody, List, ObjectRef, Record, RecordAt, RecordError, RecordHash,
-    Ref, ReportBody, SignedRecord,
+    Ref, ReportBody, SignedRecord, TagsBody,
 };
 pub use run::{PackListing, Run};
 

@@ -11,7 +11,7 @@ use places::Time;
 use crate::{
     ChunkRef, DecodeError, Decoder, Digest, DomainId, Encoder, Epoch, Kind, LABEL_BYTES_MAX,
     LIST_ITEMS_MAX, MemberId, RECORD_BYTES_MAX, RECORD_BYTES_MIN, REPORT_BYTES_MAX, Seq, SessionId,
-    VaultId,
+    TAGS_MAX, VaultId,
 };
 
 /// The hash that the next record's `prev` must hold.
@@ -537,6 +537,36 @@ impl ReportBody {
         let text = text(&mut d, REPORT_BYTES_MAX, "a report")?;
         d.finish()?;
         Ok(Self { text })
+    }
+}
+
+/// The body of a `tag` record: the tags that replace a snapshot's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagsBody {
+    /// The tags, sorted, each once, at most [`TAGS_MAX`] of at most [`LABEL_BYTES_MAX`] bytes.
+    pub tags: Vec<String>,
+}
+
+impl TagsBody {
+    /// The payload's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new();
+        e.u8(VERSION).list(&self.tags, |e, tag| {
+            e.bytes(tag.as_bytes());
+        });
+        e.finish()
+    }
+
+    /// Reads the payload.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut d = Decoder::new(bytes);
+        body_version(&mut d, "the body of a tag record")?;
+        let tags: Vec<String> = d.list(TAGS_MAX, 4, |d| text(d, LABEL_BYTES_MAX, "a tag"))?;
+        d.finish()?;
+        if !tags.is_sorted_by(|a, b| a < b) {
+            return Err(DecodeError::NotCanonical { what: "the order of a tag record's tags" });
+        }
+        Ok(Self { tags })
     }
 }
 

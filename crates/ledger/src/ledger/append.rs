@@ -1,0 +1,261 @@
+//! Appending: one record at the next number, put if absent, read back before it is acknowledged.
+//!
+//! A record's bytes are made once per number and repeated until the place says who has the number;
+//! so neither a lost answer nor a crash makes two of one, or none of one acknowledged. Who loses the
+//! race applies what won, waits a random time, and asks for a new draft. DESIGN §9.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use crypto::{Entropy, Keyring, SMALL_OVERHEAD, SigningContext, SigningKey, SmallKind, seal_small};
+use format::{
+    Config, DecodeError, Digest, Epoch, EpochKeys, FORMAT_NUMBER, Kind, List, MemberId, ObjectRef,
+    Record, RecordAt, Ref, Seq, SignedRecord,
+};
+use places::Put;
+
+use super::{Components, Ledger, put_list};
+use crate::shelf::Shelf;
+use crate::state::Resolved;
+use crate::{Author, Draft, Error, RecordBytes, Result};
+
+/// How often a record may lose the race for a number.
+const RACES_MAX: u32 = 1000;
+/// How often one number is tried while the place does not say who has it.
+const TRIES_MAX: u32 = 12;
+const TRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+const TRY_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The longest wait after a lost race, for each record that the tail moved by, and at most.
+const RACE_PAUSE: Duration = Duration::from_millis(20);
+const RACE_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Longer lists lie in an object of their own.
+const INLINE_ITEMS_MAX: usize = 4096;
+
+/// A record that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its number and hash.
+    pub at: RecordAt,
+    /// What it does.
+    pub kind: Kind,
+}
+
+impl Ledger {
+    /// Appends one record: catches up, asks `draft` what to append to the state as it is, and tries
+    /// that under the next number. When another was faster, `draft` is asked again with the newer
+    /// state; `None` gives up. The record stands in the place, read back, when this returns it.
+    ///
+    /// # Errors
+    /// What `draft` returns. [`Error::Broken`], [`Error::History`], [`Error::NewerFormat`],
+    /// [`Error::Replica`] when nothing may be appended here now; [`Error::Void`] when the record
+    /// would have no effect; [`Error::NoKeys`] and [`Error::Crypto`] when it cannot be signed or
+    /// sealed; [`Error::Unsettled`] when the place does not say whether it stands, which a later
+    /// [`Ledger::refresh`] shows; [`Error::Contended`]; [`Error::Place`].
+    pub fn append<E: From<Error>>(
+        &mut self,
+        mut draft: impl FnMut(&crate::State) -> Result<Option<Draft>, E>,
+    ) -> Result<Option<Appended>, E> {
+        self.refresh()?;
+        let mut kind = Kind::Report;
+        for race in 0..RACES_MAX {
+            let Some(next) = draft(&self.state)? else { return Ok(None) };
+            kind = next.kind;
+            self.check_may_append(&next)?;
+            let (record, bytes) = self.make(&next)?;
+            if settle(&self.shelf, &self.components, record.seq, &bytes)? {
+                return Ok(Some(self.acknowledge(&record, bytes)?));
+            }
+            let before = self.state.next();
+            self.refresh()?;
+            self.pause_after_race(self.state.next().0.saturating_sub(before.0), race);
+            self.refresh()?;
+        }
+        Err(Error::Contended { kind, tries: RACES_MAX }.into())
+    }
+
+    fn check_may_append(&self, draft: &Draft) -> Result<()> {
+        // An owner's recover is the answer to these alarms; it names the place where it counts.
+        let answers = draft.kind == Kind::Recover
+            && self.standing.broken().is_none()
+            && match (&self.marked, draft.refs.first()) {
+                (Some(id), Some(Ref::Place(place))) => id == place,
+                (marked, _) => marked.is_none(),
+            };
+        match self.standing.forbids_append() {
+            Some(Error::History(_) | Error::Replica) if answers => Ok(()),
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the record's bytes for the next number.
+    fn make(&self, draft: &Draft) -> Result<(Record, Bytes)> {
+        let kind = draft.kind;
+        let keyring = self.keyring.as_deref().ok_or(Error::NoKeys { kind })?;
+        let (author, key) = match draft.author {
+            Author::Root => (MemberId::ROOT, keyring.root_signing()?),
+            Author::Member => (keyring.member_id()?, keyring.signing()?),
+        };
+        let state = &self.state;
+        let now = self.components.clock.now();
+        let mut record = Record::new(state.vault(), kind, author, state.epoch(), now);
+        record.seq = state.next();
+        record.prev = state.head().hash;
+        record.session = draft.session;
+        let lists = Resolved {
+            refs: draft.refs.clone(),
+            needs: draft.needs.clone(),
+            drops: draft.drops.clone(),
+        };
+        // A record without effect would stand for ever: better none.
+        let void = |reason| Error::Void { kind, reason };
+        state.judge_own(&record, &lists).map_err(void)?;
+        let place = &*self.components.place;
+        record.refs = match matches!(draft.refs.first(), Some(Ref::Pack(_) | Ref::Snapshot(_))) {
+            true => list(lists.refs, |items| put_list(place, List::<Ref>::encode_object(items)))?,
+            false => List::Inline(lists.refs),
+        };
+        let put = |items: &[ObjectRef]| put_list(place, List::<ObjectRef>::encode_object(items));
+        record.needs = list(lists.needs, put)?;
+        record.drops = list(lists.drops, put)?;
+        let shape = kind.check_shape(&record).map_err(DecodeError::from);
+        shape.map_err(|wrong| Error::Record { kind, reason: wrong.into() })?;
+        let suite = self.state.config();
+        let bytes = seal(&record, &draft.payload, suite, keyring, key, &*self.components.entropy)?;
+        Ok((record, bytes))
+    }
+
+    /// Applies an own record that stands.
+    fn acknowledge(&mut self, record: &Record, bytes: Bytes) -> Result<Appended> {
+        let hash = Digest::of(&bytes);
+        let before = self.state.void_of(record.seq);
+        debug_assert!(before.is_none(), "a number is judged once");
+        if let Some(found) = self.absorb(&RecordBytes::whole(bytes))? {
+            return Err(Error::Broken(found));
+        }
+        if let Some(reason) = self.state.void_of(record.seq) {
+            return Err(Error::Void { kind: record.kind, reason });
+        }
+        if self.state.has_unsettled_mends() {
+            self.restart(&[])?;
+        }
+        self.refresh()?;
+        Ok(Appended { at: RecordAt { seq: record.seq, hash }, kind: record.kind })
+    }
+
+    /// Waits up to a time that grows with how far the tail moved and how often the race was lost.
+    fn pause_after_race(&self, moved: u64, race: u32) {
+        let moved = u32::try_from(moved).unwrap_or(u32::MAX);
+        let longest = RACE_PAUSE.saturating_mul(moved.saturating_mul(1 + race / 4));
+        let longest = longest.min(RACE_PAUSE_MAX);
+        let pause = random_part(longest, &*self.components.entropy);
+        if !pause.is_zero() {
+            self.components.clock.sleep(pause);
+        }
+    }
+}
+
+/// Repeats the same bytes under the same number until the place says who has it. Says whether
+/// these bytes do; they were read back then.
+///
+/// # Errors
+/// [`Error::Unsettled`] when the place does not say, [`Error::ReadBack`], [`Error::Place`].
+pub(super) fn settle(
+    shelf: &Shelf,
+    components: &Components,
+    seq: Seq,
+    bytes: &Bytes,
+) -> Result<bool> {
+    let mut pause = TRY_PAUSE_MIN;
+    let mut created = false;
+    let mut last = None;
+    for _ in 0..TRIES_MAX {
+        match attempt(shelf, seq, bytes, &mut created) {
+            Ok(Some(own)) if own || !created => return Ok(own),
+            Ok(Some(_)) => return Err(Error::ReadBack { seq, found: "another record" }),
+            // An attempt that ended in nothing under the number is repeated as it is.
+            Ok(None) => {}
+            Err(Error::Place(error)) if error.kind() == places::ErrorKind::Unavailable => {
+                last = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+        components.clock.sleep(pause + random_part(pause, &*components.entropy));
+        pause = (pause * 2).min(TRY_PAUSE_MAX);
+    }
+    match last {
+        Some(reason) => Err(Error::Unsettled { seq, tries: TRIES_MAX, reason }),
+        None => Err(Error::ReadBack { seq, found: "nothing" }),
+    }
+}
+
+/// One put and one look. `None` when nothing lies under the number afterwards.
+fn attempt(shelf: &Shelf, seq: Seq, bytes: &Bytes, created: &mut bool) -> Result<Option<bool>> {
+    if !*created {
+        *created = shelf.put(seq, bytes)? == Put::Created;
+    }
+    let found = shelf.read(seq)?;
+    Ok(found.map(|found| found == RecordBytes::whole(bytes.clone())))
+}
+
+/// The bytes of a vault's first record.
+pub(super) fn genesis(
+    components: &Components,
+    config: &Config,
+    config_bytes: &[u8],
+    keyring: &Keyring,
+) -> Result<Bytes> {
+    let root = keyring.root()?;
+    let epoch = Epoch(0);
+    let keys = EpochKeys {
+        epoch,
+        content: Box::new(*root.content_secret(epoch).public().as_bytes()),
+        meta: Box::new(*root.meta_secret(epoch).public().as_bytes()),
+    };
+    let now = components.clock.now();
+    let mut record = Record::new(config.vault, Kind::Genesis, MemberId::ROOT, epoch, now);
+    record.prev = Digest::of(config_bytes);
+    record.refs = List::Inline(vec![
+        Ref::Config(config_bytes.to_vec()),
+        Ref::FormatNumber(FORMAT_NUMBER),
+        Ref::EpochKeys(keys),
+    ]);
+    seal(&record, b"", config, keyring, keyring.root_signing()?, &*components.entropy)
+}
+
+/// Seals the body, pads and signs.
+fn seal(
+    record: &Record,
+    payload: &[u8],
+    config: &Config,
+    keyring: &Keyring,
+    key: &SigningKey,
+    entropy: &dyn Entropy,
+) -> Result<Bytes> {
+    let kind = record.kind;
+    let clear = record.encode_clear();
+    let plain_len = Record::body_plain_len(clear.len(), payload.len(), SMALL_OVERHEAD)
+        .map_err(|reason| Error::Record { kind, reason })?;
+    let plain = SignedRecord::pad_body(payload, plain_len);
+    let body_key = keyring.ledger(record.epoch)?;
+    let small = SmallKind::LedgerBody;
+    let body = seal_small(config.suite, &body_key, small, record.vault, &clear, &plain, entropy);
+    let mut bytes = SignedRecord::to_sign(&clear, &body);
+    let signature = key.sign(SigningContext::Record, &bytes);
+    bytes.extend_from_slice(signature.as_bytes());
+    Ok(bytes.into())
+}
+
+fn list<T>(items: Vec<T>, put: impl FnOnce(&[T]) -> Result<Digest>) -> Result<List<T>> {
+    if items.len() <= INLINE_ITEMS_MAX {
+        return Ok(List::Inline(items));
+    }
+    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    Ok(List::Object { digest: put(&items)?, count })
+}
+
+fn random_part(longest: Duration, entropy: &dyn Entropy) -> Duration {
+    let mut drawn = [0; 4];
+    entropy.fill(&mut drawn);
+    longest.mul_f64(f64::from(u32::from_le_bytes(drawn)) / f64::from(u32::MAX))
+}

@@ -1,0 +1,217 @@
+//! Reads and puts the numbered records of a place.
+//!
+//! Where a place keeps versions, the oldest version of a number is the record, whatever was written
+//! over it or hides it. In a place that cannot refuse a second object of one name, the vault is for
+//! a single writer: names carry the record's digest, and two under one number stop everything.
+//! DESIGN §4, §9.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use format::{Digest, LIST_BYTES_MAX, LedgerName, NamedObject, RECORD_BYTES_MAX, Seq, VaultNames};
+use places::{ObjectName, Place, Put, PutOptions, VersionContent, VersionId};
+
+use crate::{Error, Lists, Result};
+
+/// A record as it lies in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordBytes {
+    /// Its bytes; only the first [`RECORD_BYTES_MAX`] of a longer object.
+    pub bytes: Bytes,
+    /// How long the object is.
+    pub whole_length: u64,
+}
+
+impl RecordBytes {
+    /// A whole record.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            whole_length: bytes.len() as u64,
+            bytes: bytes.slice(..bytes.len().min(RECORD_BYTES_MAX)),
+        }
+    }
+}
+
+/// The records of one place.
+pub(crate) struct Shelf {
+    place: Arc<dyn Place>,
+    naming: Naming,
+    oldest: BTreeMap<Seq, (VersionId, u64)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    Numbers,
+    NumbersAndDigests,
+}
+
+/// Records read at once, each by a thread of its own.
+pub(crate) const READS_AT_ONCE: usize = 16;
+
+impl Shelf {
+    pub(crate) fn new(place: Arc<dyn Place>) -> Self {
+        let naming = match place.capabilities().if_absent {
+            true => Naming::Numbers,
+            false => Naming::NumbersAndDigests,
+        };
+        Self { place, naming, oldest: BTreeMap::new() }
+    }
+
+    /// The record of a number, `None` when there is none.
+    pub(crate) fn read(&self, seq: Seq) -> Result<Option<RecordBytes>> {
+        Ok(self.read_some(seq, 1)?.pop().flatten())
+    }
+
+    /// The records of `count` numbers from `first` on.
+    pub(crate) fn read_some(&self, first: Seq, count: usize) -> Result<Vec<Option<RecordBytes>>> {
+        let names = self.names(first, count)?;
+        let mut found = Vec::with_capacity(count);
+        for names in names.chunks(READS_AT_ONCE) {
+            if let [(seq, name)] = names {
+                found.push(self.read_named(*seq, name.as_ref())?);
+                continue;
+            }
+            let read = std::thread::scope(|scope| {
+                let reads: Vec<_> = names
+                    .iter()
+                    .map(|(seq, name)| scope.spawn(|| self.read_named(*seq, name.as_ref())))
+                    .collect();
+                reads.into_iter().map(|read| read.join()).collect::<Vec<_>>()
+            });
+            for result in read {
+                found.push(result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The lowest number above `seq` that the place lists.
+    pub(crate) fn lowest_above(&self, seq: Seq) -> Result<Option<Seq>> {
+        let mut lowest = None;
+        self.walk_above(seq, |name| {
+            lowest = Some(lowest.map_or(name.seq, |low: Seq| low.min(name.seq)));
+        })?;
+        Ok(lowest)
+    }
+
+    /// The highest number from `seq` on that the place lists.
+    pub(crate) fn highest(&self) -> Result<Option<Seq>> {
+        let mut highest = self.oldest.keys().next_back().copied();
+        for listed in self.place.list(&VaultNames::records(), None)? {
+            if let Some(NamedObject::Record(name)) = NamedObject::parse(&listed?.name) {
+                highest = highest.max(Some(name.seq));
+            }
+        }
+        Ok(highest)
+    }
+
+    /// Puts a record under its number unless there is one.
+    pub(crate) fn put(&self, seq: Seq, bytes: &Bytes) -> places::Result<Put> {
+        let name = match self.naming {
+            Naming::Numbers => VaultNames::record(seq),
+            Naming::NumbersAndDigests => single_writer_name(seq, bytes),
+        };
+        self.place.put(&name, bytes.clone(), &PutOptions::default())
+    }
+
+    /// Looks for numbers that were written over or hidden, and reads their oldest version from now
+    /// on. Says whether there are any that were not known.
+    pub(crate) fn find_oldest_versions(&mut self) -> Result<bool> {
+        let Some(versions) = self.place.versions() else { return Ok(false) };
+        // Versions of one name come newest first, so the last object met is the oldest.
+        let mut met: BTreeMap<Seq, (u32, Option<(VersionId, u64)>)> = BTreeMap::new();
+        for version in versions.list_versions(&VaultNames::records())? {
+            let version = version?;
+            let Some(NamedObject::Record(name)) = NamedObject::parse(&version.name) else {
+                continue;
+            };
+            let (count, oldest) = met.entry(name.seq).or_default();
+            *count += 1;
+            if let VersionContent::Object { size } = version.content {
+                *oldest = Some((version.id, size));
+            }
+        }
+        let rewritten = met.into_iter().filter(|(_, (count, _))| *count > 1);
+        let oldest: BTreeMap<_, _> =
+            rewritten.filter_map(|(seq, (_, oldest))| Some((seq, oldest?))).collect();
+        let news = oldest != self.oldest;
+        self.oldest = oldest;
+        Ok(news)
+    }
+
+    fn read_named(&self, seq: Seq, name: Option<&ObjectName>) -> Result<Option<RecordBytes>> {
+        let Some(name) = name else { return Ok(None) };
+        if let (Some((version, size)), Some(versions)) =
+            (self.oldest.get(&seq), self.place.versions())
+        {
+            let range = (*size > RECORD_BYTES_MAX as u64).then_some(0..RECORD_BYTES_MAX as u64);
+            let bytes = versions.get_version(name, version, range)?;
+            return Ok(Some(RecordBytes { bytes, whole_length: *size }));
+        }
+        let Some(stat) = self.place.stat(name)? else { return Ok(None) };
+        let range = (stat.size > RECORD_BYTES_MAX as u64).then_some(0..RECORD_BYTES_MAX as u64);
+        let whole = range.is_none();
+        match self.place.get(name, range) {
+            Ok(bytes) if whole => Ok(Some(RecordBytes::whole(bytes))),
+            Ok(bytes) => Ok(Some(RecordBytes { bytes, whole_length: stat.size })),
+            Err(error) if error.kind() == places::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn names(&self, first: Seq, count: usize) -> Result<Vec<(Seq, Option<ObjectName>)>> {
+        let numbers = (0..count as u64).map_while(|step| first.0.checked_add(step)).map(Seq);
+        if self.naming == Naming::Numbers {
+            return Ok(numbers.map(|seq| (seq, Some(VaultNames::record(seq)))).collect());
+        }
+        let mut names: BTreeMap<Seq, Option<ObjectName>> = numbers.map(|seq| (seq, None)).collect();
+        let listing = self.place.list(&VaultNames::records(), Some(&VaultNames::record(first)))?;
+        for listed in listing {
+            let listed = listed?;
+            let Some(NamedObject::Record(LedgerName { seq, digest: Some(_) })) =
+                NamedObject::parse(&listed.name)
+            else {
+                continue;
+            };
+            let Some(name) = names.get_mut(&seq) else { continue };
+            if name.replace(listed.name).is_some() {
+                return Err(Error::TwoRecords { seq });
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    fn walk_above(&self, seq: Seq, mut met: impl FnMut(LedgerName)) -> Result<()> {
+        let after = VaultNames::record(seq);
+        for listed in self.place.list(&VaultNames::records(), Some(&after))? {
+            if let Some(NamedObject::Record(name)) = NamedObject::parse(&listed?.name)
+                && name.seq > seq
+            {
+                met(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Lists for Shelf {
+    fn list(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        let name = VaultNames::list(digest);
+        match self.place.stat(&name)? {
+            Some(stat) if stat.size <= LIST_BYTES_MAX => {}
+            _ => return Ok(None),
+        }
+        match self.place.get(&name, None) {
+            Ok(bytes) => Ok(Some(bytes).filter(|bytes| Digest::of(bytes) == *digest)),
+            Err(error) if error.kind() == places::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn single_writer_name(seq: Seq, bytes: &[u8]) -> ObjectName {
+    let text = format!("{}-{}", VaultNames::record(seq), Digest::of(bytes));
+    text.parse().expect("a number, a dash and a digest make a short lower-case name")
+}
