@@ -1,1 +1,39 @@
-//! vault
+//! The engine: chunks in, chunks out.
+//!
+//! A [`Vault`] is a place, keys, a ledger and an index. A [`Writer`] is a session: it names chunks,
+//! stores what is new in packs, publishes them and commits one snapshot. A [`Reader`] gives verified
+//! chunks back. Verification reads everything again, with keys or without. What the chunks mean is
+//! for the rooms above: this one knows neither file systems nor stores. DESIGN §7, §9.
+
+mod compression;
+mod config;
+mod create;
+mod error;
+mod home;
+mod index;
+mod keys;
+mod pack_builder;
+mod pack_source;
+mod reader;
+mod references;
+mod shared_cache;
+mod state_cache;
+mod table;
+mod upload;
+mod vault;
+mod verify;
+mod writer;
+
+pub use compression::{Compression, Paranoia};
+pub use config::read_config;
+pub use create::{CreateOptions, Protection};
+pub use error::{Error, ErrorKind, Result};
+pub use home::Folders;
+pub use keys::{DomainChoice, check_label, open_slot, slots};
+pub use ledger::{Components, SnapshotStanding};
+pub use reader::{Location, Nodes, Reader};
+pub use vault::{Snapshot, Vault};
+pub use writer::{
+    CommitOutcome, Committed, Lane, LaneNodes, Novelty, Rehearsal, SnapshotDraft, Stored,
+    WriteOptions, Writer, Written,
+};

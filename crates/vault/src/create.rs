@@ -1,0 +1,154 @@
+//! Makes a vault: key slot, then config, then the first record.
+//!
+//! The config is put only if absent, which decides between two who make a vault at one place. A
+//! config with an empty ledger is an init that was interrupted: the same passphrase finishes it.
+//! FORMAT.md §4.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crypto::{Argon2Parameters, Bundle, Entropy, Keyring, RootSecret, SigningContext, Slot, Suite};
+use format::{Config, PACK_BYTES_MAX, PACK_BYTES_MIN, Seq, VaultNames};
+use ledger::{Components, Ledger};
+use places::{Place, Put, PutOptions};
+
+use crate::config::read_config;
+use crate::home::Folders;
+use crate::keys::slots;
+use crate::vault::{Vault, probe_place};
+use crate::{Error, Result};
+
+/// What a new vault is to be.
+pub struct CreateOptions<'a> {
+    /// Its ciphers.
+    pub suite: Suite,
+    /// What protects its root secret.
+    pub protection: Protection<'a>,
+    /// What this host is called in it.
+    pub label: &'a str,
+    /// How many bytes the stream of a full pack has; `None` for the default.
+    pub pack_size: Option<u32>,
+}
+
+/// What protects a vault's root secret.
+pub enum Protection<'a> {
+    /// A key slot in the vault.
+    Passphrase {
+        /// Not empty.
+        passphrase: &'a [u8],
+        /// How costly a guess is.
+        parameters: Argon2Parameters,
+    },
+    /// Nothing in the vault: the caller keeps the bundle that [`Vault::create`] gives.
+    KeyFile,
+}
+
+impl Vault {
+    /// Makes a vault and opens it; gives the owner's bundle too.
+    ///
+    /// # Errors
+    /// [`Error::VaultExists`]; [`Error::Unfinished`] when an interrupted init of other keys stands
+    /// in the way; [`Error::NoConditions`]; errors of the place.
+    pub fn create(
+        components: Components,
+        folders: &Folders,
+        options: &CreateOptions<'_>,
+    ) -> Result<(Self, Bundle)> {
+        let place = components.place.as_ref();
+        let (config_bytes, root) = match read_config(place) {
+            Ok((config, bytes)) => (bytes, take_unfinished(place, &config, options)?),
+            Err(Error::NoVault { .. }) => {
+                probe_place(&components)?;
+                begin(&components, options)?
+            }
+            Err(error) => return Err(error),
+        };
+        let (suite, bundle) = (options.suite, Bundle::owner(root.duplicate(), options.suite));
+        let keyring = Arc::new(Keyring::owner(root.duplicate(), suite));
+        Ledger::init(components.clone(), &config_bytes, keyring)?;
+        let keyring = Keyring::owner(root, suite);
+        Ok((Self::open(components, folders, keyring, options.label)?, bundle))
+    }
+}
+
+/// Puts the key slot and the config of a new vault.
+fn begin(components: &Components, options: &CreateOptions<'_>) -> Result<(Vec<u8>, RootSecret)> {
+    let entropy = components.entropy.as_ref();
+    let place = components.place.as_ref();
+    let root = RootSecret::draw(entropy);
+    let signing = root.signing();
+    let public = *signing.verifying().as_bytes();
+    let mut config = Config::new(root.vault_id(), public, options.suite);
+    if let Some(size) = options.pack_size {
+        if !(PACK_BYTES_MIN..=PACK_BYTES_MAX).contains(&size) || !size.is_multiple_of(64 << 10) {
+            return Err(Error::OutOfLimits {
+                what: "the pack size in bytes, a multiple of 64 KiB,",
+                value: size.into(),
+                least: PACK_BYTES_MIN.into(),
+                most: PACK_BYTES_MAX.into(),
+            });
+        }
+        config.pack_size = size;
+    }
+    let mut slot = None;
+    if let Protection::Passphrase { passphrase, parameters } = options.protection {
+        let bundle = Bundle::owner(root.duplicate(), options.suite);
+        let sealed = Slot::seal(passphrase, parameters, &bundle, entropy)?;
+        slot = Some(put_slot(place, entropy, sealed)?);
+    }
+    let signature = signing.sign(SigningContext::Config, &config.encode());
+    let bytes = config.encode_signed(signature.as_bytes());
+    let put =
+        place.put(&VaultNames::config(), Bytes::from(bytes.clone()), &PutOptions::default())?;
+    if put == Put::Exists {
+        if let Some(slot) = slot {
+            place.delete(&slot)?;
+        }
+        return Err(exists(place, "another init was faster"));
+    }
+    Ok((bytes, root))
+}
+
+/// Puts a key slot under a name of its own.
+pub(crate) fn put_slot(
+    place: &dyn Place,
+    entropy: &dyn Entropy,
+    sealed: Vec<u8>,
+) -> Result<places::ObjectName> {
+    let mut id = [0; 16];
+    entropy.fill(&mut id);
+    let name = VaultNames::slot(&id);
+    match place.put(&name, Bytes::from(sealed), &PutOptions::default())? {
+        Put::Created => Ok(name),
+        Put::Exists => Err(Error::object(&name, "a random name was taken twice")),
+    }
+}
+
+/// The root secret of an init that was interrupted after its config.
+fn take_unfinished(
+    place: &dyn Place,
+    config: &Config,
+    options: &CreateOptions<'_>,
+) -> Result<RootSecret> {
+    if place.stat(&VaultNames::record(Seq(0)))?.is_some() {
+        return Err(exists(place, &config.vault.to_string()));
+    }
+    let Protection::Passphrase { passphrase, .. } = options.protection else {
+        return Err(Error::Unfinished { place: place.describe() });
+    };
+    for (_, slot) in slots(place)? {
+        if slot.vault_id() != config.vault {
+            continue;
+        }
+        if let Ok(bundle) = slot.open(passphrase)
+            && let Some(root) = bundle.root()
+        {
+            return Ok(root.duplicate());
+        }
+    }
+    Err(Error::Unfinished { place: place.describe() })
+}
+
+fn exists(place: &dyn Place, vault: &str) -> Error {
+    Error::VaultExists { place: place.describe(), vault: vault.to_owned() }
+}

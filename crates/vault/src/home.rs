@@ -1,0 +1,362 @@
+//! What a host keeps for itself: its state and its cache of one vault.
+//!
+//! State is small and precious: the newest head seen, the host's own member keys, a lock file for
+//! each session at work, the places that were probed. It is never removed by cache commands. The
+//! cache is sealed, written once, renamed into place, and may be deleted at any time. Both lie under
+//! `<vault id>/<16 hex of the local key>`, so hosts and keys that share a folder do not meet. A host
+//! without a home goes on without. DESIGN §7, FORMAT.md §12.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crypto::{
+    Digest, Entropy, Keyring, MemberKeys, SessionId, SmallKind, Suite, SymmetricKey, VaultId,
+    open_small, seal_small,
+};
+use format::{Decoder, Encoder, RecordAt, Seq};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::{Error, Result};
+
+/// The base folders of a host's cache and state, such as `~/.cache/strongroom` and
+/// `~/.local/state/strongroom`. `None`: go on without.
+#[derive(Clone, Debug, Default)]
+pub struct Folders {
+    /// What may be deleted at any time.
+    pub cache: Option<PathBuf>,
+    /// What may not.
+    pub state: Option<PathBuf>,
+}
+
+/// A host's state and cache of one vault, under one key.
+pub(crate) struct Home {
+    cache: Option<PathBuf>,
+    state: Option<PathBuf>,
+    vault: VaultId,
+    suite: Suite,
+    local: SymmetricKey,
+}
+
+impl Home {
+    /// Finds or makes the folders.
+    pub(crate) fn open(folders: &Folders, keyring: &Keyring) -> Result<Self> {
+        let own = keyring.folder_name().iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let below = |base: &Option<PathBuf>| -> Result<Option<PathBuf>> {
+            let Some(base) = base else { return Ok(None) };
+            let folder = base.join(keyring.vault_id().to_string()).join(&own);
+            make_folder(&folder)?;
+            Ok(Some(folder))
+        };
+        let home = Self {
+            cache: below(&folders.cache)?,
+            state: below(&folders.state)?,
+            vault: keyring.vault_id(),
+            suite: keyring.suite(),
+            local: keyring.local(),
+        };
+        if let Some(state) = &home.state {
+            make_folder(&state.join("sessions"))?;
+            make_folder(&state.join("probes"))?;
+        }
+        Ok(home)
+    }
+
+    /// The key that seals what lies here.
+    pub(crate) fn local(&self) -> &SymmetricKey {
+        &self.local
+    }
+
+    /// A folder of the cache, made when absent; `None` for a host without a cache.
+    pub(crate) fn cache_folder(&self, name: &str) -> Result<Option<PathBuf>> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        let folder = cache.join(name);
+        make_folder(&folder)?;
+        Ok(Some(folder))
+    }
+
+    /// Writes a cache file under a new name, whole or not at all. It need not be durable.
+    pub(crate) fn write_cache(path: &Path, parts: &[&[u8]]) -> Result<()> {
+        let temporary = temporary_beside(path);
+        let written =
+            write_file(&temporary, parts, Durable::No).and_then(|()| fs::rename(&temporary, path));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            Error::home(path, error)
+        })
+    }
+
+    /// The host's member keys, if there are any.
+    pub(crate) fn member(&self) -> Result<Option<MemberKeys>> {
+        let Some(bytes) = self.read_state("member", SmallKind::MemberKeys)? else {
+            return Ok(None);
+        };
+        Ok(Some(MemberKeys::decode(&bytes)?))
+    }
+
+    /// Keeps new member keys unless another process was first; gives those that stand.
+    pub(crate) fn keep_member(
+        &self,
+        keys: MemberKeys,
+        entropy: &dyn Entropy,
+    ) -> Result<MemberKeys> {
+        let Some(state) = &self.state else { return Ok(keys) };
+        let path = state.join("member");
+        let sealed = self.seal(SmallKind::MemberKeys, "member", &keys.encode(), entropy);
+        let temporary = temporary_beside(&path);
+        write_file(&temporary, &[&sealed], Durable::Yes).map_err(|e| Error::home(&path, e))?;
+        let linked = fs::hard_link(&temporary, &path);
+        let _ = fs::remove_file(&temporary);
+        match linked {
+            Ok(()) => {
+                sync_folder(state)?;
+                Ok(keys)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                self.member()?.ok_or_else(|| Error::home(&path, "it vanished"))
+            }
+            Err(error) => Err(Error::home(&path, error)),
+        }
+    }
+
+    /// Puts member keys aside that the vault has revoked.
+    pub(crate) fn retire_member(&self, keys: &MemberKeys) -> Result<()> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let path = state.join("member");
+        let aside = state.join(format!("member-{}", keys.member_id()));
+        fs::rename(&path, &aside).map_err(|e| Error::home(&path, e))?;
+        sync_folder(state)
+    }
+
+    /// Marks a session as at work: as long as the lock is held, nobody else on this host takes it
+    /// for dead.
+    pub(crate) fn lock_session(&self, session: SessionId) -> Result<SessionLock> {
+        let Some(state) = &self.state else { return Ok(SessionLock { file: None }) };
+        let path = state.join("sessions").join(session.to_string());
+        let file = open_private(&path).map_err(|e| Error::home(&path, e))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|e| Error::home(&path, e))?;
+        Ok(SessionLock { file: Some((file, path)) })
+    }
+
+    /// Sessions of this host whose process is gone.
+    pub(crate) fn dead_sessions(&self) -> Result<Vec<SessionLock>> {
+        let Some(state) = &self.state else { return Ok(Vec::new()) };
+        let folder = state.join("sessions");
+        let mut dead = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(|e| Error::home(&folder, e))? {
+            let path = entry.map_err(|e| Error::home(&folder, e))?.path();
+            let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => dead.push(SessionLock { file: Some((file, path)) }),
+                Err(Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(Error::home(&path, error)),
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Whether this place was found to refuse second writers before.
+    pub(crate) fn was_probed(&self, place: &str) -> bool {
+        self.probe_file(place).is_some_and(|path| path.exists())
+    }
+
+    /// Remembers that this place refuses second writers.
+    pub(crate) fn remember_probe(&self, place: &str) -> Result<()> {
+        let Some(path) = self.probe_file(place) else { return Ok(()) };
+        write_file(&path, &[b"ok\n"], Durable::No).map_err(|e| Error::home(&path, e))
+    }
+
+    fn probe_file(&self, place: &str) -> Option<PathBuf> {
+        let name = Digest::of(place.as_bytes()).to_string();
+        Some(self.state.as_ref()?.join("probes").join(name))
+    }
+
+    fn seal(&self, kind: SmallKind, name: &str, plain: &[u8], entropy: &dyn Entropy) -> Vec<u8> {
+        seal_small(self.suite, &self.local, kind, self.vault, name.as_bytes(), plain, entropy)
+    }
+
+    fn read_state(&self, name: &str, kind: SmallKind) -> Result<Option<Vec<u8>>> {
+        let Some(state) = &self.state else { return Ok(None) };
+        let path = state.join(name);
+        let sealed = match fs::read(&path) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::home(&path, error)),
+        };
+        let opened =
+            open_small(self.suite, &self.local, kind, self.vault, name.as_bytes(), &sealed);
+        opened.map(Some).map_err(|error| Error::object(path.display(), error))
+    }
+}
+
+/// A session's lock file; dropping it lets the lock go and leaves the file.
+pub(crate) struct SessionLock {
+    file: Option<(File, PathBuf)>,
+}
+
+impl SessionLock {
+    /// The session that it is of.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        let (_, path) = self.file.as_ref()?;
+        path.file_name()?.to_str()?.parse().ok()
+    }
+
+    /// The session is closed in the ledger: the file is needed no more.
+    pub(crate) fn remove(self) {
+        if let Some((file, path)) = self.file {
+            // A file that stays is abandoned again at the next run: harmless.
+            let _ = fs::remove_file(path);
+            drop(file);
+        }
+    }
+}
+
+/// The roll-back memory in the state folder.
+pub(crate) struct HeadMemory {
+    home: std::sync::Arc<Home>,
+    entropy: std::sync::Arc<dyn Entropy>,
+    fallback: ledger::ProcessMemory,
+}
+
+/// What the file `head` holds.
+#[derive(Clone, Copy, Default)]
+struct Remembered {
+    head: Option<RecordAt>,
+    recovered: Option<RecordAt>,
+}
+
+impl HeadMemory {
+    pub(crate) fn new(home: std::sync::Arc<Home>, entropy: std::sync::Arc<dyn Entropy>) -> Self {
+        Self { home, entropy, fallback: ledger::ProcessMemory::new() }
+    }
+
+    fn read(&self) -> ledger::Result<Remembered> {
+        let bytes = self.home.read_state("head", SmallKind::StateFile).map_err(memory_error)?;
+        let Some(bytes) = bytes else { return Ok(Remembered::default()) };
+        let mut d = Decoder::new(&bytes);
+        let mut read = || -> std::result::Result<Remembered, format::DecodeError> {
+            match d.u8()? {
+                1 => {}
+                version => return Err(d.invalid("the version of a head", version.into())),
+            }
+            let head = d.option(record_at)?;
+            let recovered = d.option(record_at)?;
+            Ok(Remembered { head, recovered })
+        };
+        read().map_err(memory_error)
+    }
+
+    /// Changes what is remembered while no other process does.
+    fn change(&self, change: impl FnOnce(&mut Remembered)) -> ledger::Result<()> {
+        let Some(state) = &self.home.state else { return Ok(()) };
+        let lock_path = state.join("head.lock");
+        let lock = open_private(&lock_path).map_err(memory_error)?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(memory_error)?;
+        let mut remembered = self.read()?;
+        change(&mut remembered);
+        let mut e = Encoder::new();
+        e.u8(1);
+        for at in [&remembered.head, &remembered.recovered] {
+            e.option(at.as_ref(), |e, at| {
+                e.u64(at.seq.0).raw(at.hash.as_bytes());
+            });
+        }
+        let sealed =
+            self.home.seal(SmallKind::StateFile, "head", e.as_slice(), self.entropy.as_ref());
+        let path = state.join("head");
+        let temporary = temporary_beside(&path);
+        write_file(&temporary, &[&sealed], Durable::Yes)
+            .and_then(|()| fs::rename(&temporary, &path))
+            .map_err(memory_error)?;
+        sync_folder(state).map_err(memory_error)
+    }
+}
+
+impl ledger::Memory for HeadMemory {
+    fn head(&self) -> ledger::Result<Option<RecordAt>> {
+        if self.home.state.is_none() {
+            return self.fallback.head();
+        }
+        Ok(self.read()?.head)
+    }
+
+    fn remember(&self, at: RecordAt) -> ledger::Result<()> {
+        if self.home.state.is_none() {
+            return self.fallback.remember(at);
+        }
+        if self.read()?.head.is_some_and(|head| head.seq >= at.seq) {
+            return Ok(());
+        }
+        self.change(|remembered| {
+            if remembered.head.is_none_or(|head| head.seq < at.seq) {
+                remembered.head = Some(at);
+            }
+        })
+    }
+
+    fn recovered(&self) -> ledger::Result<Option<RecordAt>> {
+        if self.home.state.is_none() {
+            return self.fallback.recovered();
+        }
+        Ok(self.read()?.recovered)
+    }
+
+    fn follow_recover(&self, recover: RecordAt, head: RecordAt) -> ledger::Result<()> {
+        if self.home.state.is_none() {
+            return self.fallback.follow_recover(recover, head);
+        }
+        self.change(|remembered| {
+            *remembered = Remembered { head: Some(head), recovered: Some(recover) };
+        })
+    }
+}
+
+fn record_at(d: &mut Decoder<'_>) -> std::result::Result<RecordAt, format::DecodeError> {
+    Ok(RecordAt { seq: Seq(d.u64()?), hash: Digest::from_bytes(d.array()?) })
+}
+
+fn memory_error(error: impl std::fmt::Display) -> ledger::Error {
+    ledger::Error::Memory { reason: error.to_string() }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Yes,
+    No,
+}
+
+fn write_file(path: &Path, parts: &[&[u8]], durable: Durable) -> std::io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    match durable {
+        Durable::Yes => file.sync_all(),
+        Durable::No => Ok(()),
+    }
+}
+
+fn open_private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| Error::home(path, error))
+}
+
+fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| Error::home(path, e))
+}
+
+/// A name beside `path` that no other process or thread uses.
+fn temporary_beside(path: &Path) -> PathBuf {
+    static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let number = COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.{}.{number}", std::process::id()))
+}

@@ -1,0 +1,44 @@
+//! The ledger's state at a number, kept sealed in the cache, so that opening replays only what came
+//! since. It is disposable: what does not open or decode is replayed from the first record. That it
+//! is on the chain is proven by the next record, whose `prev` must fit it. FORMAT.md §12.
+
+use crypto::{
+    Entropy, Epoch, Expected, Header, Keyring, ObjectKind, ObjectSealer, OpenedObject, SessionId,
+    Unwrapping, Wrapping, padded_stream_len,
+};
+use ledger::State;
+
+use crate::home::Home;
+
+/// The state that was kept, if there is one.
+pub(crate) fn load(home: &Home, keyring: &Keyring) -> Option<State> {
+    let folder = home.cache_folder("ledger").ok().flatten()?;
+    let bytes = std::fs::read(folder.join("state")).ok()?;
+    let expected = Expected {
+        kind: ObjectKind::CacheFile,
+        vault_id: keyring.vault_id(),
+        suite: keyring.suite(),
+    };
+    let opened =
+        OpenedObject::open_whole(&bytes, Unwrapping::Keyed(home.local()), expected).ok()?;
+    State::decode(&opened).ok()
+}
+
+/// Keeps a state. A cache that cannot be written costs speed, not safety.
+pub(crate) fn keep(home: &Home, keyring: &Keyring, state: &State, entropy: &dyn Entropy) {
+    let Ok(Some(folder)) = home.cache_folder("ledger") else { return };
+    let header = Header {
+        suite: keyring.suite(),
+        kind: ObjectKind::CacheFile,
+        vault_id: keyring.vault_id(),
+        session: SessionId::from_bytes([0; 16]),
+        epoch: Epoch(0),
+    };
+    let wrapping = Wrapping::Keyed(home.local());
+    let Ok(mut sealer) = ObjectSealer::new(header, wrapping, entropy, Vec::new()) else { return };
+    sealer.write(&state.encode());
+    let padded = padded_stream_len(sealer.stream_len());
+    if let Ok(object) = sealer.finish(padded) {
+        let _ = Home::write_cache(&folder.join("state"), &[&object.bytes]);
+    }
+}

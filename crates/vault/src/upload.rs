@@ -1,0 +1,325 @@
+//! Uploads: filled packs are sealed, named, stored, and published in the ledger.
+//!
+//! A few threads take filled packs one at a time, so a session holds no more than the packs being
+//! filled and one per thread. Order, DESIGN §9: a pack is durable before an index run lists it, the
+//! run before a record needs it. A session publishes at least every 16 packs or 60 s: its sign of
+//! life, and what an interrupted backup finds again; with nothing to publish, every 6 h.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crypto::{Digest, Header, ObjectKind, ObjectSealer, Wrapping, padded_stream_len};
+use format::{ChunkRef, CommitBody, ObjectRef, PackListing, Run, Seq, SessionId, VaultNames};
+use ledger::{Draft, PackStanding, SessionStatus, State};
+use places::{PutOptions, Time};
+
+use crate::home::Home;
+use crate::pack_builder::FilledPack;
+use crate::pack_source::PackSource;
+use crate::writer::{Shared, lock, reclaim};
+use crate::{Error, ErrorKind, Result};
+
+/// Packs that are sealed and stored at the same time.
+const THREADS: usize = 2;
+/// A session publishes at least so often while it uploads.
+const PUBLISH_PACKS: usize = 16;
+const PUBLISH_AFTER: Duration = Duration::from_secs(60);
+/// And so often while it has nothing to upload.
+const SIGN_OF_LIFE_AFTER: Duration = Duration::from_secs(6 * 3600);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The uploading threads of one session.
+pub(crate) struct Uploads {
+    inner: Arc<Inner>,
+    queue: Option<Sender<FilledPack>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    under_way: Mutex<UnderWay>,
+    changed: Condvar,
+    unpublished: Mutex<Unpublished>,
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    packs: usize,
+    failure: Option<(String, ErrorKind)>,
+}
+
+/// What is durable and in no record yet.
+struct Unpublished {
+    listings: Vec<PackListing>,
+    last_record: Time,
+}
+
+/// How a try to commit ended.
+pub(crate) enum Commit {
+    Done(Seq),
+    Again,
+}
+
+impl Uploads {
+    pub(crate) fn start(shared: Arc<Shared>) -> Result<Self> {
+        let last_record = shared.clock.now();
+        let inner = Arc::new(Inner {
+            shared,
+            under_way: Mutex::default(),
+            changed: Condvar::new(),
+            unpublished: Mutex::new(Unpublished { listings: Vec::new(), last_record }),
+            spare: Mutex::default(),
+        });
+        // No room in the queue: what is filled waits in its builder until a thread is free.
+        let (queue, packs) = bounded(0);
+        let threads: std::io::Result<Vec<_>> = (0..THREADS)
+            .map(|_| {
+                let (inner, packs) = (inner.clone(), packs.clone());
+                std::thread::Builder::new().name("upload".into()).spawn(move || inner.work(&packs))
+            })
+            .collect();
+        let threads = threads.map_err(|error| Error::object("a thread for uploads", error))?;
+        Ok(Self { inner, queue: Some(queue), threads })
+    }
+
+    /// Hands a pack over; waits until a thread takes it.
+    pub(crate) fn send(&self, pack: FilledPack) -> Result<()> {
+        self.check()?;
+        lock(&self.inner.under_way).packs += 1;
+        let sent = self.queue.as_ref().map(|queue| queue.send(pack));
+        if !matches!(sent, Some(Ok(()))) {
+            lock(&self.inner.under_way).packs -= 1;
+            self.check()?;
+            return Err(Error::object("the uploads", "their threads ended"));
+        }
+        Ok(())
+    }
+
+    /// The first error of any upload.
+    pub(crate) fn check(&self) -> Result<()> {
+        lock(&self.inner.under_way).check()
+    }
+
+    /// Waits until all that was sent is durable.
+    pub(crate) fn wait(&self) -> Result<()> {
+        let mut under_way = lock(&self.inner.under_way);
+        while under_way.packs > 0 {
+            under_way = self.inner.changed.wait(under_way).unwrap_or_else(PoisonError::into_inner);
+        }
+        under_way.check()
+    }
+
+    /// A buffer of a pack that was stored, or an empty one.
+    pub(crate) fn spare_buffer(&self) -> Vec<u8> {
+        lock(&self.inner.spare).pop().unwrap_or_default()
+    }
+
+    /// Appends `commit`, with all that is not published yet.
+    pub(crate) fn commit(&self, descriptor: ChunkRef) -> Result<Commit> {
+        let shared = &*self.inner.shared;
+        let mut unpublished = lock(&self.inner.unpublished);
+        let run = self.inner.put_run(&unpublished)?;
+        let needs = needs(run.as_ref(), &unpublished);
+        let payload = CommitBody { descriptor }.encode();
+        let mut ledger = shared.ledger();
+        let appended = ledger.append(|state| {
+            check_open(state, shared.session)?;
+            if relies_on_trouble(shared, state) {
+                return Ok(None);
+            }
+            Ok::<_, Error>(Some(Draft::commit(shared.session, needs.clone(), payload.clone())))
+        })?;
+        let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(appended) = appended else {
+            // What was relied on is forgotten: the next walk looks everything up anew.
+            lock(&shared.relied).clear();
+            index.judge(ledger.state());
+            return Ok(Commit::Again);
+        };
+        if let Some((name, run)) = run {
+            index.add_run(&shared.index_context(), name, &run, ledger.state())?;
+        }
+        unpublished.listings.clear();
+        Ok(Commit::Done(appended.at.seq))
+    }
+
+    /// Stops the threads and appends `abandon`, publishing first what is durable.
+    pub(crate) fn abandon(mut self) -> Result<()> {
+        let failed = self.wait().is_err();
+        self.stop();
+        let shared = &*self.inner.shared;
+        if !failed {
+            self.inner.publish(&mut lock(&self.inner.unpublished))?;
+        }
+        shared.ledger().append(|state| {
+            let open = check_open(state, shared.session).is_ok();
+            Ok::<_, Error>(open.then(|| Draft::abandon(shared.session)))
+        })?;
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so; its session is not committed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl UnderWay {
+    fn check(&self) -> Result<()> {
+        match &self.failure {
+            None => Ok(()),
+            Some((reason, kind)) => Err(Error::Stopped { reason: reason.clone(), kind: *kind }),
+        }
+    }
+}
+
+impl Inner {
+    fn work(&self, packs: &Receiver<FilledPack>) {
+        loop {
+            match packs.recv_timeout(LOOK_EVERY) {
+                Ok(pack) => {
+                    let failed = lock(&self.under_way).failure.is_some();
+                    let result = if failed { Ok(()) } else { self.store(pack) };
+                    self.done(result, 1);
+                }
+                Err(RecvTimeoutError::Timeout) => self.done(self.publish_when_due(), 0),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn done(&self, result: Result<()>, packs: usize) {
+        let mut under_way = lock(&self.under_way);
+        under_way.packs -= packs;
+        if let (Err(error), None) = (result, &under_way.failure) {
+            under_way.failure = Some((error.to_string(), error.kind()));
+        }
+        self.changed.notify_all();
+    }
+
+    fn store(&self, pack: FilledPack) -> Result<()> {
+        let built = pack.build()?;
+        let counters = &self.shared.counters;
+        let name = VaultNames::pack(&built.object.name);
+        let bytes = Bytes::from(built.object.bytes);
+        // Whoever else made these very bytes made this very pack: either answer will do.
+        self.shared.place.put(&name, bytes.clone(), &PutOptions::default())?;
+        counters.packs.fetch_add(1, Ordering::Relaxed);
+        counters.bytes_uploaded.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if let Some(kept) = &built.kept {
+            self.keep_copy(&built.object.name, kept, &bytes);
+        }
+        let buffer = reclaim(bytes);
+        if buffer.capacity() > 0 {
+            lock(&self.spare).push(buffer);
+        }
+        let mut unpublished = lock(&self.unpublished);
+        unpublished.listings.push(built.listing);
+        if unpublished.listings.len() >= PUBLISH_PACKS || self.is_due(&unpublished, PUBLISH_AFTER) {
+            self.publish(&mut unpublished)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a metadata pack, so that the next backup can read its base.
+    fn keep_copy(&self, name: &Digest, kept: &[u8], bytes: &[u8]) {
+        // A cache that cannot be written costs speed, not safety.
+        if let Ok(Some(folder)) = PackSource::copies(&self.shared.home) {
+            let _ = Home::write_cache(&folder.join(name.to_string()), &[kept, bytes]);
+        }
+    }
+
+    fn publish_when_due(&self) -> Result<()> {
+        let Ok(mut unpublished) = self.unpublished.try_lock() else { return Ok(()) };
+        let after =
+            if unpublished.listings.is_empty() { SIGN_OF_LIFE_AFTER } else { PUBLISH_AFTER };
+        if self.is_due(&unpublished, after) { self.publish(&mut unpublished) } else { Ok(()) }
+    }
+
+    fn is_due(&self, unpublished: &Unpublished, after: Duration) -> bool {
+        self.shared.clock.now() >= unpublished.last_record.plus(after)
+    }
+
+    /// Appends `packs` with all that is durable.
+    fn publish(&self, unpublished: &mut Unpublished) -> Result<()> {
+        let shared = &*self.shared;
+        let run = self.put_run(unpublished)?;
+        let needs = needs(run.as_ref(), unpublished);
+        let mut ledger = shared.ledger();
+        ledger.append(|state| {
+            check_open(state, shared.session)?;
+            Ok::<_, Error>(Some(Draft::packs(shared.session, needs.clone())))
+        })?;
+        unpublished.last_record = shared.clock.now();
+        unpublished.listings.clear();
+        let Some((name, run)) = run else { return Ok(()) };
+        let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.add_run(&shared.index_context(), name, &run, ledger.state())?;
+        drop(index);
+        drop(ledger);
+        // The index answers for these from here on.
+        for chunk in run.packs.iter().flat_map(|p| &p.directory.frames).flat_map(|f| &f.chunks) {
+            shared.pending(&chunk.chunk.id).remove(&chunk.chunk.id);
+        }
+        Ok(())
+    }
+
+    /// Stores the index run of what is not published yet.
+    fn put_run(&self, unpublished: &Unpublished) -> Result<Option<(Digest, Run)>> {
+        if unpublished.listings.is_empty() {
+            return Ok(None);
+        }
+        let shared = &*self.shared;
+        let run = Run::new(unpublished.listings.clone());
+        let header = Header {
+            suite: shared.config.suite,
+            kind: ObjectKind::IndexRun,
+            vault_id: shared.config.vault,
+            session: shared.session,
+            epoch: shared.index_epoch,
+        };
+        let wrapping = Wrapping::Keyed(&shared.index_key);
+        let mut sealer = ObjectSealer::new(header, wrapping, shared.entropy.as_ref(), Vec::new())?;
+        sealer.write(&run.encode());
+        let padded = padded_stream_len(sealer.stream_len());
+        let object = sealer.finish(padded)?;
+        let length = object.bytes.len() as u64;
+        shared.place.put(
+            &VaultNames::run(&object.name),
+            Bytes::from(object.bytes),
+            &PutOptions::default(),
+        )?;
+        shared.counters.bytes_uploaded.fetch_add(length, Ordering::Relaxed);
+        Ok(Some((object.name, run)))
+    }
+}
+
+fn needs(run: Option<&(Digest, Run)>, unpublished: &Unpublished) -> Vec<ObjectRef> {
+    let packs = unpublished.listings.iter().map(|listing| ObjectRef::Pack(listing.name));
+    packs.chain(run.map(|(name, _)| ObjectRef::Run(*name))).collect()
+}
+
+fn check_open(state: &State, session: SessionId) -> Result<()> {
+    match state.session(session).map(|s| s.status) {
+        Some(SessionStatus::Open) => Ok(()),
+        _ => Err(Error::Closed { session }),
+    }
+}
+
+fn relies_on_trouble(shared: &Shared, state: &State) -> bool {
+    lock(&shared.relied).iter().any(|pack| state.pack_standing(pack) != PackStanding::Good)
+}

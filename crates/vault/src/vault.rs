@@ -1,0 +1,459 @@
+//! A vault that is open: its place, its keys, its ledger, its index.
+//!
+//! Opening reads and appends nothing. The host's member is made and certified just before the first
+//! record that it appends. Sessions that died on this host are abandoned before a new one is opened.
+//! DESIGN §6, §9.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crypto::{Certificate, Keyring, MemberId, MemberKeys, ObjectKind, Role, SessionId};
+use format::{Config, Descriptor, DomainId, Seq};
+use ledger::{Components, Draft, Ledger, SessionStatus, SnapshotStanding, State};
+use places::{ErrorKind as PlaceErrorKind, Time};
+
+use crate::config::read_config;
+use crate::home::{Folders, HeadMemory, Home};
+use crate::index::{Index, IndexContext};
+use crate::pack_builder::{PackBuilder, PackMould};
+use crate::reader::{Reader, ReaderParts};
+use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
+use crate::{Error, Result};
+
+/// A vault that is open.
+pub struct Vault {
+    components: Components,
+    keyring: Arc<Keyring>,
+    home: Arc<Home>,
+    config: Config,
+    ledger: Arc<Mutex<Ledger>>,
+    index: Arc<RwLock<Index>>,
+    index_at: Option<Seq>,
+    label: String,
+}
+
+/// A snapshot of the vault.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: SessionId,
+    /// The number of its `commit` record.
+    pub seq: Seq,
+    /// When that record claims to be made.
+    pub claimed: Time,
+    /// Who made it.
+    pub member: MemberId,
+    /// Its domain.
+    pub domain: DomainId,
+    /// Live or in the trash.
+    pub standing: SnapshotStanding,
+    /// What it is of; `None` when this role cannot open it.
+    pub descriptor: Option<Descriptor>,
+}
+
+impl Vault {
+    /// Opens the vault that a place holds. Reads the ledger; appends nothing. A host's new member is
+    /// called `label`.
+    ///
+    /// # Errors
+    /// [`Error::NoVault`], [`Error::Config`], [`Error::OtherVault`], errors of the place and ledger.
+    pub fn open(
+        components: Components,
+        folders: &Folders,
+        keyring: Keyring,
+        label: &str,
+    ) -> Result<Self> {
+        let place = components.place.as_ref();
+        let (config, bytes) = read_config(place)?;
+        if config.vault != keyring.vault_id() {
+            return Err(Error::OtherVault {
+                key: keyring.vault_id().to_string(),
+                place: place.describe(),
+                vault: config.vault.to_string(),
+            });
+        }
+        let home = Arc::new(Home::open(folders, &keyring)?);
+        if keyring.role() == Role::Owner
+            && let Some(member) = home.member()?
+        {
+            keyring.attach_member(member)?;
+        }
+        let keyring = Arc::new(keyring);
+        let memory = Arc::new(HeadMemory::new(home.clone(), components.entropy.clone()));
+        let cached = crate::state_cache::load(&home, &keyring);
+        let ledger =
+            Ledger::open(components.clone(), &bytes, Some(keyring.clone()), memory, cached)?;
+        crate::state_cache::keep(&home, &keyring, ledger.state(), components.entropy.as_ref());
+        Ok(Self {
+            components,
+            keyring,
+            home,
+            config,
+            ledger: Arc::new(Mutex::new(ledger)),
+            index: Arc::default(),
+            index_at: None,
+            label: label.to_owned(),
+        })
+    }
+
+    /// What the vault is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The keys at hand.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The place, clock and entropy that the vault works with.
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// The ledger. Held only as long as needed: readers and writers of this vault wait for it.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    /// Reads the ledger on.
+    ///
+    /// # Errors
+    /// Those of the place and the ledger.
+    pub fn refresh(&mut self) -> Result<()> {
+        self.ledger().refresh()?;
+        Ok(())
+    }
+
+    /// All snapshots that are live or in the trash, in the order of their records.
+    ///
+    /// # Errors
+    /// When the index cannot be had. A descriptor that this role cannot open is `None`; one that is
+    /// damaged is an error.
+    pub fn snapshots(&mut self) -> Result<Vec<Snapshot>> {
+        let reader = self.reader()?;
+        let listed: Vec<_> = {
+            let ledger = self.ledger();
+            let there = ledger.state().snapshots();
+            let there = there.filter(|(_, s)| s.standing != SnapshotStanding::Purged);
+            there.map(|(id, snapshot)| (id, snapshot.clone())).collect()
+        };
+        listed.into_iter().map(|(id, snapshot)| self.describe(&reader, id, &snapshot)).collect()
+    }
+
+    /// One snapshot.
+    ///
+    /// # Errors
+    /// [`Error::NoSnapshot`]; those of [`Self::snapshots`].
+    pub fn snapshot(&mut self, id: SessionId) -> Result<Snapshot> {
+        let reader = self.reader()?;
+        let found = self.ledger().state().snapshot(id).cloned();
+        let found = found.filter(|s| s.standing != SnapshotStanding::Purged);
+        let found = found.ok_or(Error::NoSnapshot { snapshot: id })?;
+        self.describe(&reader, id, &found)
+    }
+
+    /// The snapshot that a new backup of this source builds on: its newest of this member, else of
+    /// its domain.
+    ///
+    /// # Errors
+    /// When the index cannot be had.
+    pub fn base_for(&mut self, name: &str, paths: &[Vec<u8>]) -> Result<Option<Snapshot>> {
+        let reader = self.reader()?;
+        let domain = self.session_domain(None);
+        let own = self.keyring.member_id().ok();
+        let listed: Vec<_> = {
+            let ledger = self.ledger();
+            let there = ledger.state().snapshots().rev();
+            let there = there.filter(|(_, s)| s.standing != SnapshotStanding::Purged);
+            let there = there.filter(|(_, s)| s.domain == domain);
+            there.map(|(id, snapshot)| (id, snapshot.clone())).collect()
+        };
+        let mut fallback = None;
+        for (id, snapshot) in listed {
+            // Damage of an old descriptor costs a base, not the backup.
+            let Ok(snapshot) = self.describe(&reader, id, &snapshot) else { continue };
+            let fits =
+                snapshot.descriptor.as_ref().is_some_and(|d| d.name == name && d.paths == paths);
+            if fits && Some(snapshot.member) == own {
+                return Ok(Some(snapshot));
+            }
+            if fits && fallback.is_none() {
+                fallback = Some(snapshot);
+            }
+        }
+        Ok(fallback)
+    }
+
+    /// Reads chunks.
+    ///
+    /// # Errors
+    /// When the index cannot be had.
+    pub fn reader(&mut self) -> Result<Reader> {
+        self.sync_index()?;
+        Ok(Reader::new(ReaderParts {
+            place: self.components.place.clone(),
+            entropy: self.components.entropy.clone(),
+            keyring: self.keyring.clone(),
+            home: self.home.clone(),
+            ledger: self.ledger.clone(),
+            index: self.index.clone(),
+        }))
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// [`Error::NoConditions`] for a place that cannot refuse a second writer;
+    /// [`Error::OutOfLimits`] for a pack size; errors of the place, the ledger, the role.
+    pub fn write(&mut self, options: WriteOptions) -> Result<Writer> {
+        let stream_length = self.pack_size(options.pack_size)?;
+        let domain = self.session_domain(options.domain);
+        let session = SessionId::draw(self.components.entropy.as_ref());
+        let (member, lock, base) = match options.rehearsal {
+            Rehearsal::Yes => (MemberId::ROOT, None, options.base),
+            Rehearsal::No => {
+                self.probe()?;
+                let member = self.ensure_member()?;
+                self.abandon_dead_sessions(member)?;
+                let lock = self.home.lock_session(session)?;
+                let base = self.append_open(session, domain, options.base)?;
+                (member, Some(lock), base)
+            }
+        };
+        self.sync_index()?;
+        let shared = self.shared(session, domain, stream_length, options.rehearsal)?;
+        Writer::new(WriterParts { shared, lock, base, member, options })
+    }
+
+    /// Certifies this host's member when it is not yet; needed before anything is appended.
+    ///
+    /// # Errors
+    /// Those of the ledger and the host's state folder.
+    pub fn ensure_member(&mut self) -> Result<MemberId> {
+        if self.keyring.role() != Role::Owner {
+            return Ok(self.keyring.member_id()?);
+        }
+        if self.keyring.member().is_err() {
+            let drawn = MemberKeys::draw(self.components.entropy.as_ref());
+            let kept = self.home.keep_member(drawn, self.components.entropy.as_ref())?;
+            self.keyring.attach_member(kept)?;
+        }
+        let keys = self.keyring.member()?;
+        let member = keys.member_id();
+        let standing = self.ledger().state().member(member).map(|m| m.revoked.is_some());
+        match standing {
+            Some(false) => return Ok(member),
+            Some(true) => {
+                self.home.retire_member(keys)?;
+                return Err(Error::Name {
+                    what: "this host's member",
+                    value: member.to_string(),
+                    reason: "it was revoked; run the command again for a new one",
+                });
+            }
+            None => {}
+        }
+        let epoch = self.ledger().state().epoch();
+        let domain = DomainId::DEFAULT;
+        let certificate = Certificate::of(keys, self.config.vault, Role::Owner, domain, epoch);
+        let certificate = certificate.issue(self.keyring.root_signing()?);
+        let label = self.label.clone();
+        self.ledger().certify(&certificate, &label)?;
+        Ok(member)
+    }
+
+    /// Makes sure, once, that the place refuses a second object under one name.
+    fn probe(&self) -> Result<()> {
+        let place = self.components.place.as_ref();
+        let called = place.describe();
+        if self.home.was_probed(&called) {
+            return Ok(());
+        }
+        probe_place(&self.components)?;
+        self.home.remember_probe(&called)
+    }
+
+    fn abandon_dead_sessions(&self, member: MemberId) -> Result<()> {
+        for dead in self.home.dead_sessions()? {
+            if let Some(session) = dead.session() {
+                self.ledger().append(|state| {
+                    let open = state
+                        .session(session)
+                        .is_some_and(|s| s.status == SessionStatus::Open && s.member == member);
+                    Ok::<_, Error>(open.then(|| Draft::abandon(session)))
+                })?;
+            }
+            dead.remove();
+        }
+        Ok(())
+    }
+
+    /// Appends `open`; gives the base that stands at that point.
+    fn append_open(
+        &self,
+        session: SessionId,
+        domain: DomainId,
+        base: Option<SessionId>,
+    ) -> Result<Option<SessionId>> {
+        let mut chosen = base;
+        self.ledger().append(|state| {
+            chosen = base.filter(|base| {
+                state
+                    .snapshot(*base)
+                    .is_some_and(|s| s.standing != SnapshotStanding::Purged && s.domain == domain)
+            });
+            Ok::<_, Error>(Some(Draft::open(session, domain, chosen)))
+        })?;
+        Ok(chosen)
+    }
+
+    fn shared(
+        &self,
+        session: SessionId,
+        domain: DomainId,
+        stream_length: u64,
+        rehearsal: Rehearsal,
+    ) -> Result<Shared> {
+        let Components { place, clock, entropy } = self.components.clone();
+        let keyring = self.keyring.clone();
+        let ledger = self.ledger();
+        let epoch = ledger.state().epoch();
+        let mould = |kind: ObjectKind| -> Result<PackMould> {
+            let keys = ledger.state().epoch_keys(epoch);
+            let keys =
+                keys.ok_or_else(|| Error::object("the ledger", "it holds no public keys"))?;
+            let public = match kind {
+                ObjectKind::ContentPack => &keys.content,
+                _ => &keys.meta,
+            };
+            let copies = kind == ObjectKind::MetadataPack && rehearsal == Rehearsal::No;
+            Ok(PackMould {
+                kind,
+                suite: self.config.suite,
+                vault_id: self.config.vault,
+                session,
+                epoch,
+                public: crypto::KemPublic::from_bytes(&public[..])?,
+                local: copies.then(|| keyring.local()),
+                stream_length,
+                entropy: entropy.clone(),
+            })
+        };
+        let content = Mutex::new(PackBuilder::new(mould(ObjectKind::ContentPack)?));
+        let meta = Mutex::new(PackBuilder::new(mould(ObjectKind::MetadataPack)?));
+        Ok(Shared {
+            index_key: keyring.index(domain, epoch)?,
+            index_epoch: epoch,
+            content_names: keyring.content_names(domain)?,
+            node_names: keyring.node_names(domain)?,
+            place,
+            clock,
+            entropy: entropy.clone(),
+            keyring,
+            home: self.home.clone(),
+            ledger: self.ledger.clone(),
+            index: self.index.clone(),
+            config: self.config.clone(),
+            session,
+            domain,
+            content,
+            meta,
+            pending: Default::default(),
+            relied: Mutex::default(),
+            counters: Counters::default(),
+            rehearsal,
+        })
+    }
+
+    /// The domain that a session of this member works in.
+    fn session_domain(&self, wanted: Option<DomainId>) -> DomainId {
+        wanted.unwrap_or_else(|| self.keyring.domain())
+    }
+
+    fn pack_size(&self, wanted: Option<u32>) -> Result<u64> {
+        let size = wanted.unwrap_or(self.config.pack_size);
+        let (least, most) = (format::PACK_BYTES_MIN, format::PACK_BYTES_MAX);
+        if !(least..=most).contains(&size) {
+            return Err(Error::OutOfLimits {
+                what: "the pack size in bytes",
+                value: size.into(),
+                least: least.into(),
+                most: most.into(),
+            });
+        }
+        // Whole segments: a full pack's last one is as long as the others.
+        Ok(u64::from(size).next_multiple_of(crypto::SEGMENT_PLAIN_BYTES as u64))
+    }
+
+    fn describe(
+        &self,
+        reader: &Reader,
+        id: SessionId,
+        snapshot: &ledger::Snapshot,
+    ) -> Result<Snapshot> {
+        let descriptor = match snapshot.body {
+            None => None,
+            Some(body) => match reader.chunk(snapshot.domain, body.descriptor) {
+                Ok(bytes) => Some(read_descriptor(id, snapshot, &bytes)?),
+                Err(error) if self.is_out_of_reach(&error) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        let ledger::Snapshot { seq, claimed, member, domain, standing, .. } = *snapshot;
+        Ok(Snapshot { id, seq, claimed, member, domain, standing, descriptor })
+    }
+
+    /// Whether an error only says that this role may not read it.
+    fn is_out_of_reach(&self, error: &Error) -> bool {
+        let no_meta = self.keyring.meta_secret(self.ledger().state().epoch()).is_err();
+        error.kind() == crate::ErrorKind::Denied
+            || (no_meta && matches!(error, Error::ChunkMissing { .. }))
+    }
+
+    pub(crate) fn sync_index(&mut self) -> Result<()> {
+        let ledger = lock(&self.ledger);
+        let state: &State = ledger.state();
+        let at = state.head().seq;
+        if self.index_at == Some(at) {
+            return Ok(());
+        }
+        let context = IndexContext {
+            place: self.components.place.as_ref(),
+            keyring: &self.keyring,
+            home: &self.home,
+            entropy: self.components.entropy.as_ref(),
+        };
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if self.index_at.is_none() {
+            *index = Index::open(&context, state)?;
+        } else {
+            index.sync(&context, state)?;
+        }
+        self.index_at = Some(at);
+        Ok(())
+    }
+}
+
+/// Checks that a place refuses a second object under one name.
+pub(crate) fn probe_place(components: &Components) -> Result<()> {
+    let place = components.place.as_ref();
+    let capabilities = places::probe(place, &mut |bytes| components.entropy.fill(bytes))?;
+    if !capabilities.if_absent {
+        return Err(Error::NoConditions { place: place.describe() });
+    }
+    Ok(())
+}
+
+fn read_descriptor(id: SessionId, snapshot: &ledger::Snapshot, bytes: &[u8]) -> Result<Descriptor> {
+    let called = || format!("the descriptor of snapshot {id}");
+    let descriptor = Descriptor::decode(bytes).map_err(Error::decode(called()))?;
+    if descriptor.session != id || descriptor.member != snapshot.member {
+        return Err(Error::object(called(), "it is of another session or member"));
+    }
+    Ok(descriptor)
+}
+
+/// Whether an error says that something is absent.
+pub(crate) fn is_absent(error: &places::Error) -> bool {
+    error.kind() == PlaceErrorKind::NotFound
+}
