@@ -1,6 +1,7 @@
 //! The descriptor of a snapshot: what it is of, who made it and when, and the root of its tree.
 //!
-//! It is a metadata chunk, named in the sealed body of the snapshot's `commit` record. FORMAT.md §8.
+//! It is a metadata chunk, named in the sealed body of the snapshot's `commit` record. FORMAT.md
+//! §8.
 
 use places::Time;
 

@@ -1,9 +1,9 @@
 //! A file's entry in a file tree: the value of its path's key.
 //!
 //! An entry is at most 512 bytes. What a file holds is never here: a file of one byte is a content
-//! chunk, more than 8 chunks are named by a recipe. Link target, extended attributes (ACLs are such)
-//! and holes lie in the entry while it keeps its limit, else in a metadata chunk. A sparse file's
-//! content is its data without the holes. FORMAT.md §8.
+//! chunk, more than 8 chunks are named by a recipe. Link target, extended attributes (ACLs are
+//! such) and holes lie in the entry while it keeps its limit, else in a metadata chunk. A sparse
+//! file's content is its data without the holes. FORMAT.md §8.
 
 use crate::{
     CHUNK_BYTES_MAX, CHUNKS_INLINE_MAX, ChunkId, DecodeError, Decoder, ENTRY_BYTES_MAX,

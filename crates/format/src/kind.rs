@@ -136,7 +136,7 @@ impl Kind {
     }
 
     fn refs_fit(self, refs: &List<Ref>) -> bool {
-        // A long list names only packs or snapshots, so that what decides validity is in the record.
+        // A long list names only packs or snapshots: what decides validity is in the record.
         let List::Inline(refs) = refs else {
             return matches!(
                 self,

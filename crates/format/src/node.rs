@@ -1,8 +1,8 @@
 //! A node of an ordered map: keys in strict order, each with a value.
 //!
-//! A key is stored without the bytes that it shares with the key before it; every 16th is whole, and
-//! the offsets of those end the node, so a reader may search without reading all. Values of a node
-//! above the leaves name the node below, with the number and weight of what lies there. Equal
+//! A key is stored without the bytes that it shares with the key before it; every 16th is whole,
+//! and the offsets of those end the node, so a reader may search without reading all. Values of a
+//! node above the leaves name the node below, with the number and weight of what lies there. Equal
 //! content has equal bytes: the decoder refuses anything else. FORMAT.md §8.
 
 use crate::{

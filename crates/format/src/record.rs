@@ -1,10 +1,10 @@
 //! A record of the ledger: a clear part that decides validity, a sealed body, a signature.
 //!
-//! The clear part says where the record stands (vault, number, previous hash), who made it and when
-//! it claims so, what it does and to what: `refs`, `needs`, `drops`. Replicas and members without a
-//! key judge it alone. The body is sealed under the ledger key with the whole clear part as
-//! associated data, and padded so that the record's length is a power of 4 from 1 KiB; the signature
-//! covers all before it. FORMAT.md §9.
+//! The clear part says where the record stands (vault, number, previous hash), who made it and
+//! when it claims so, what it does and to what: `refs`, `needs`, `drops`. Replicas and members
+//! without a key judge it alone. The body is sealed under the ledger key with the whole clear part
+//! as associated data, and padded so that the record's length is a power of 4 from 1 KiB; the
+//! signature covers all before it. FORMAT.md §9.
 
 use places::Time;
 

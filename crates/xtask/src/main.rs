@@ -4,6 +4,7 @@
 //! Nothing here is part of the program, and no member may depend on it.
 
 mod tidy;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["tidy"] => tidy::run(&root),
+        ["vectors"] => vectors::run(&root),
         other => {
             eprintln!("error: no such command: {}\n\n{USAGE}", other.join(" "));
             ExitCode::from(2)
@@ -30,4 +32,5 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
 commands:
-  tidy    check layout, file heads, sizes and forbidden words; prints path:line: message";
+  tidy    check layout, file heads, sizes and forbidden words; prints path:line: message
+  vectors write the examples of the format below tests/format/vectors";

@@ -1,0 +1,1 @@
+//! The independent reader: every vector, and whole vaults made by the program.
