@@ -33,6 +33,9 @@ pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
 pub use reader::{Location, Nodes, Reader};
 pub use vault::{Snapshot, Vault};
+pub use verify::{
+    Damage, HURT_PATHS_MAX, HurtPath, Verification, VerifyDepth, VerifyProgress, verify_keyless,
+};
 pub use writer::{
     CommitOutcome, Committed, Lane, LaneNodes, Novelty, Rehearsal, SnapshotDraft, Stored,
     WriteOptions, Writer, Written,

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crypto::{
-    Expected, Header, KEPT_KEY_BYTES, Keyring, ObjectKind, OpenedObject, PAYLOAD_START,
-    SEGMENT_PLAIN_BYTES, Unwrapping, object_len, prefix_len,
+    Epoch, Expected, Header, KEPT_KEY_BYTES, KemSecret, Keyring, ObjectKind, OpenedObject,
+    PAYLOAD_START, SEGMENT_PLAIN_BYTES, SessionId, Unwrapping, object_len, prefix_len,
 };
-use format::{Digest, VaultNames};
+use format::{Digest, PackListing, VaultNames};
 use places::Place;
 
 use crate::home::Home;
@@ -31,11 +31,21 @@ const BLOCKS_KEPT_BYTES: usize = 20 << 20;
 /// Packs whose data keys are kept.
 const PACKS_KEPT: usize = 512;
 
+/// Whether the host's own copies of packs may stand for what lies in the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CopyUse {
+    /// They may.
+    WhenKept,
+    /// What counts is what lies in the place.
+    Never,
+}
+
 /// Reads packs.
 pub(crate) struct PackSource {
     place: Arc<dyn Place>,
     keyring: Arc<Keyring>,
     home: Arc<Home>,
+    copies: CopyUse,
     packs: SharedCache<Digest, Arc<OpenPack>>,
     blocks: SharedCache<(Digest, u64), Bytes>,
 }
@@ -48,9 +58,26 @@ struct OpenPack {
 }
 
 impl PackSource {
-    pub(crate) fn new(place: Arc<dyn Place>, keyring: Arc<Keyring>, home: Arc<Home>) -> Self {
+    pub(crate) fn new(
+        place: Arc<dyn Place>,
+        keyring: Arc<Keyring>,
+        home: Arc<Home>,
+        copies: CopyUse,
+    ) -> Self {
         let packs = SharedCache::new(PACKS_KEPT);
-        Self { place, keyring, home, packs, blocks: SharedCache::new(BLOCKS_KEPT_BYTES) }
+        let blocks = SharedCache::new(BLOCKS_KEPT_BYTES);
+        Self { place, keyring, home, copies, packs, blocks }
+    }
+
+    /// Opens a whole pack's bytes: its payload.
+    pub(crate) fn open_whole(&self, listing: &PackListing, object: &[u8]) -> Result<Vec<u8>> {
+        let name = VaultNames::pack(&listing.name);
+        let secret = self.secret(listing.kind, listing.epoch)?;
+        let expected = self.expected(listing.kind);
+        let opened = OpenedObject::open(object, Unwrapping::Kem(&secret), expected);
+        let opened = opened.map_err(|error| Error::object(&name, error))?;
+        check_header(&listing.name, (listing.session, listing.epoch), opened.header())?;
+        opened.open_all(object).map_err(|error| Error::object(&name, error))
     }
 
     /// A range of a pack's payload.
@@ -120,7 +147,9 @@ impl PackSource {
     fn open(&self, pack: &TablePack) -> Result<Arc<OpenPack>> {
         self.packs.get(&pack.name, || {
             let copy = match pack.kind {
-                ObjectKind::MetadataPack => self.open_copy(pack)?,
+                ObjectKind::MetadataPack if self.copies == CopyUse::WhenKept => {
+                    self.open_copy(pack)?
+                }
                 _ => None,
             };
             let open = match copy {
@@ -133,19 +162,17 @@ impl PackSource {
 
     fn open_in_place(&self, pack: &TablePack) -> Result<OpenPack> {
         let name = VaultNames::pack(&pack.name);
-        let secret = match pack.kind {
-            ObjectKind::ContentPack => self.keyring.content_secret(pack.epoch)?,
-            _ => self.keyring.meta_secret(pack.epoch)?,
-        };
+        let secret = self.secret(pack.kind, pack.epoch)?;
         let length = object_len(pack.kind, pack.stream_length)?;
         let prefix = self.place.get(&name, Some(0..prefix_len(pack.kind) as u64));
         let prefix = prefix.map_err(|error| match error.kind() {
             places::ErrorKind::Invalid => Error::object(&name, error),
             _ => error.into(),
         })?;
-        let opened = OpenedObject::open(&prefix, Unwrapping::Kem(&secret), self.expected(pack));
+        let opened =
+            OpenedObject::open(&prefix, Unwrapping::Kem(&secret), self.expected(pack.kind));
         let opened = opened.map_err(|error| Error::object(&name, error))?;
-        check_header(pack, opened.header())?;
+        check_header(&pack.name, (pack.session, pack.epoch), opened.header())?;
         Ok(OpenPack { opened, length, copy: None })
     }
 
@@ -160,21 +187,33 @@ impl PackSource {
             return Ok(None);
         }
         let (kept, prefix) = head.split_at(KEPT_KEY_BYTES);
-        let opened = OpenedObject::open_kept(prefix, kept, self.home.local(), self.expected(pack));
+        let opened =
+            OpenedObject::open_kept(prefix, kept, self.home.local(), self.expected(pack.kind));
         Ok(opened.ok().map(|opened| OpenPack { opened, length, copy: Some(file) }))
     }
 
-    fn expected(&self, pack: &TablePack) -> Expected {
+    fn secret(&self, kind: ObjectKind, epoch: Epoch) -> Result<KemSecret> {
+        Ok(match kind {
+            ObjectKind::ContentPack => self.keyring.content_secret(epoch)?,
+            _ => self.keyring.meta_secret(epoch)?,
+        })
+    }
+
+    fn expected(&self, kind: ObjectKind) -> Expected {
         let keyring = &self.keyring;
-        Expected { kind: pack.kind, vault_id: keyring.vault_id(), suite: keyring.suite() }
+        Expected { kind, vault_id: keyring.vault_id(), suite: keyring.suite() }
     }
 }
 
-fn check_header(pack: &TablePack, header: &Header) -> Result<()> {
-    if header.session != pack.session || header.epoch != pack.epoch {
+fn check_header(
+    pack: &Digest,
+    (session, epoch): (SessionId, Epoch),
+    header: &Header,
+) -> Result<()> {
+    if header.session != session || header.epoch != epoch {
         return Err(Error::object(
-            VaultNames::pack(&pack.name),
-            format!("it is of session {}, its index says {}", header.session, pack.session),
+            VaultNames::pack(pack),
+            format!("it is of session {}, its index says {session}", header.session),
         ));
     }
     Ok(())

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use crypto::{Entropy, Keyring, NameKey};
-use format::{ChunkId, ChunkKind, ChunkRef, Digest, DomainId};
+use format::{ChunkId, ChunkKind, ChunkRef, Codec, Digest, DomainId, Epoch, PackListing};
 use ledger::Ledger;
 use places::Place;
 
 use crate::compression::Decompressor;
 use crate::home::Home;
 use crate::index::{Found, Index, IndexContext};
-use crate::pack_source::PackSource;
+use crate::pack_source::{CopyUse, PackSource};
 use crate::shared_cache::SharedCache;
 use crate::{Error, Result};
 
@@ -69,9 +69,9 @@ pub(crate) struct ReaderParts {
 }
 
 impl Reader {
-    pub(crate) fn new(parts: ReaderParts) -> Self {
+    pub(crate) fn new(parts: ReaderParts, copies: CopyUse) -> Self {
         let ReaderParts { place, entropy, keyring, home, ledger, index } = parts;
-        let packs = PackSource::new(place.clone(), keyring.clone(), home.clone());
+        let packs = PackSource::new(place.clone(), keyring.clone(), home.clone(), copies);
         Self(Arc::new(Inner {
             place,
             entropy,
@@ -123,6 +123,32 @@ impl Reader {
         Nodes { reader: self.clone(), domain, kind: ChunkKind::Recipe }
     }
 
+    /// The packs that hold a chunk and may be relied on.
+    pub(crate) fn packs_of(&self, domain: DomainId, chunk: ChunkRef) -> Result<Vec<Digest>> {
+        Ok(self.find(domain, &chunk)?.iter().map(|found| found.pack.name).collect())
+    }
+
+    /// Reads a chunk from one pack alone.
+    pub(crate) fn chunk_of_pack(
+        &self,
+        domain: DomainId,
+        chunk: ChunkRef,
+        pack: Digest,
+    ) -> Result<Bytes> {
+        let found = self.find(domain, &chunk)?.into_iter().find(|found| found.pack.name == pack);
+        self.read(domain, chunk, &found.ok_or(Error::ChunkMissing { chunk, domain })?)
+    }
+
+    /// Whether this role holds the key of content packs.
+    pub(crate) fn may_read_content(&self, epoch: Epoch) -> bool {
+        self.0.keyring.content_secret(epoch).is_ok()
+    }
+
+    /// Opens a whole pack: its payload.
+    pub(crate) fn open_pack(&self, listing: &PackListing, object: &[u8]) -> Result<Vec<u8>> {
+        self.0.packs.open_whole(listing, object)
+    }
+
     fn find(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Vec<Found>> {
         self.0.index.read().unwrap_or_else(PoisonError::into_inner).find(domain, chunk)
     }
@@ -172,25 +198,34 @@ impl Reader {
         if frame.plain_length > format::FRAME_BYTES_MAX {
             return Err(Error::object(format!("pack {}", found.pack.name), "a frame is too long"));
         }
-        if frame.codec.codec() == format::Codec::None && stored.len() == frame.plain_length as usize
-        {
+        let plain_length = frame.plain_length as usize;
+        if frame.codec.codec() == Codec::None && stored.len() == plain_length {
             return Ok(stored);
         }
+        self.decompress(frame.codec.codec(), &stored, plain_length)
+            .map(Bytes::from)
+            .map_err(|error| Error::object(format!("pack {}", found.pack.name), error))
+    }
+
+    /// Opens a frame's bytes.
+    pub(crate) fn decompress(
+        &self,
+        codec: Codec,
+        stored: &[u8],
+        plain_length: usize,
+    ) -> Result<Vec<u8>> {
         let lock = || self.0.decompressors.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = lock().pop();
         let mut decompressor = match idle {
             Some(decompressor) => decompressor,
             None => Decompressor::new()?,
         };
-        let plain =
-            decompressor.decompress(frame.codec.codec(), &stored, frame.plain_length as usize);
+        let plain = decompressor.decompress(codec, stored, plain_length);
         lock().push(decompressor);
         plain
-            .map(Bytes::from)
-            .map_err(|error| Error::object(format!("pack {}", found.pack.name), error))
     }
 
-    fn name(&self, domain: DomainId, kind: ChunkKind, bytes: &[u8]) -> Result<ChunkId> {
+    pub(crate) fn name(&self, domain: DomainId, kind: ChunkKind, bytes: &[u8]) -> Result<ChunkId> {
         let names = {
             let mut names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
             let keyring = &self.0.keyring;

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
     pub(crate) chunk: ChunkRef,
-    /// The key of the file's entry that refers to it, in a leaf of a file tree.
+    /// The key of the file's entry that refers to it, or the last key of the node below.
     pub(crate) key: Option<Vec<u8>>,
 }
 
@@ -31,7 +31,8 @@ fn node_references(chunk: ChunkRef, bytes: &[u8]) -> Result<Vec<Reference>> {
     for index in 0..node.len() {
         if node.level() > 0 {
             let child = Child::decode(node.value(index)).map_err(Error::decode(called()))?;
-            found.push(Reference { chunk: reference(ChunkKind::Node, child.id), key: None });
+            let key = Some(node.key(index).to_vec());
+            found.push(Reference { chunk: reference(ChunkKind::Node, child.id), key });
             continue;
         }
         let entry = FileEntry::decode(node.value(index)).map_err(Error::decode(called()))?;

@@ -15,6 +15,7 @@ use crate::config::read_config;
 use crate::home::{Folders, HeadMemory, Home};
 use crate::index::{Index, IndexContext};
 use crate::pack_builder::{PackBuilder, PackMould};
+use crate::pack_source::CopyUse;
 use crate::reader::{Reader, ReaderParts};
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
 use crate::{Error, Result};
@@ -189,15 +190,25 @@ impl Vault {
     /// # Errors
     /// When the index cannot be had.
     pub fn reader(&mut self) -> Result<Reader> {
+        self.reader_with(CopyUse::WhenKept)
+    }
+
+    /// Reads chunks as they lie in the place, never from this host's copies.
+    pub(crate) fn reader_of_place(&mut self) -> Result<Reader> {
+        self.reader_with(CopyUse::Never)
+    }
+
+    fn reader_with(&mut self, copies: CopyUse) -> Result<Reader> {
         self.sync_index()?;
-        Ok(Reader::new(ReaderParts {
+        let parts = ReaderParts {
             place: self.components.place.clone(),
             entropy: self.components.entropy.clone(),
             keyring: self.keyring.clone(),
             home: self.home.clone(),
             ledger: self.ledger.clone(),
             index: self.index.clone(),
-        }))
+        };
+        Ok(Reader::new(parts, copies))
     }
 
     /// Opens a session.
@@ -410,6 +421,15 @@ impl Vault {
             || (no_meta && matches!(error, Error::ChunkMissing { .. }))
     }
 
+    pub(crate) fn index_context(&self) -> IndexContext<'_> {
+        IndexContext {
+            place: self.components.place.as_ref(),
+            keyring: &self.keyring,
+            home: &self.home,
+            entropy: self.components.entropy.as_ref(),
+        }
+    }
+
     pub(crate) fn sync_index(&mut self) -> Result<()> {
         let ledger = lock(&self.ledger);
         let state: &State = ledger.state();
@@ -417,12 +437,7 @@ impl Vault {
         if self.index_at == Some(at) {
             return Ok(());
         }
-        let context = IndexContext {
-            place: self.components.place.as_ref(),
-            keyring: &self.keyring,
-            home: &self.home,
-            entropy: self.components.entropy.as_ref(),
-        };
+        let context = self.index_context();
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if self.index_at.is_none() {
             *index = Index::open(&context, state)?;
