@@ -1,1 +1,31 @@
-//! files
+//! File trees into snapshots and back.
+//!
+//! [`backup`] walks paths, reads what changed and commits a snapshot; [`list`], [`find`] and
+//! [`open_file`] look into one; [`restore`] brings one back, in a sandbox below its target.
+//! Paths are absolute bytes, not text. What concerns one file is a [`Problem`] in the report and
+//! stops nothing. This crate knows nothing of buckets and servers. DESIGN.md §10.
+
+mod archive;
+mod content;
+mod error;
+mod exclude;
+mod extra;
+mod list;
+mod nodes;
+mod owners;
+mod progress;
+mod restore;
+mod source;
+mod stat;
+mod walk;
+
+pub use archive::{BackupCounts, BackupOptions, BackupReport, backup, backup_stream};
+pub use content::{FileReader, read_extra};
+pub use error::{Error, ErrorKind, PROBLEMS_KEPT_MAX, PathText, Problem, Problems, Result};
+pub use exclude::{Choice, Patterns};
+pub use list::{Depth, ListedEntry, find, list, open_file};
+pub use progress::{Cancel, Progress, Quiet};
+pub use restore::{
+    Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore,
+};
+pub use source::absolute_path;

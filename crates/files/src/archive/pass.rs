@@ -1,0 +1,197 @@
+//! One walk over the source: decides what each file needs, and keeps workers and tree fed.
+//!
+//! This thread walks, looks at the base and builds the tree; the others read. It hands out a batch
+//! whenever there is room and takes results whenever there are some, so neither queue grows.
+//! DESIGN.md §10.
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use tree::{Builder, NodeSink, NodeSource, Root};
+use vault::{Reader, Writer};
+
+use super::assemble::Assembly;
+use super::base::{Base, is_stored};
+use super::batch::{Batch, Done, Item, Known, Work};
+use super::worker::Worker;
+use super::{Archiver, BackupReport, boundary};
+use crate::source::Source;
+use crate::walk::Found;
+use crate::{Error, Result};
+use format::EntryKind;
+
+/// So many batches may be on their way to a worker, for each worker;
+const BATCHES_QUEUED: usize = 2;
+/// and so many more may wait, done, for one before them: a long file holds the others up no sooner.
+const BATCHES_EARLY_MAX: u64 = 128;
+
+impl Archiver<'_> {
+    /// Walks once; says the root of what it built.
+    pub(crate) fn pass<S: NodeSource<Error = vault::Error>>(
+        &self,
+        writer: &Writer,
+        reader: &Reader,
+        source: Source,
+        base: Base<S>,
+    ) -> Result<(Root, BackupReport)> {
+        let threads = self.options.threads();
+        let (to_workers, batches) = bounded::<Batch>(threads * BATCHES_QUEUED);
+        let (results, from_workers) = unbounded::<Done>();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                let (batches, results) = (batches.clone(), results.clone());
+                scope.spawn(move || self.work(writer, &batches, &results));
+            }
+            drop((batches, results));
+            let mut lane = writer.lane();
+            let builder = Builder::new(boundary(writer), lane.nodes());
+            let mut pass = Pass {
+                archiver: self,
+                writer,
+                reader,
+                base,
+                assembly: Assembly::new(builder, &self.owners),
+                batch: Batch::default(),
+                report: BackupReport::default(),
+                to_workers: Some(to_workers),
+                from_workers,
+            };
+            pass.walk(source)?;
+            let built = pass.finish()?;
+            lane.flush()?;
+            Ok(built)
+        })
+    }
+
+    /// A reading thread's life: until there are no more batches.
+    fn work(&self, writer: &Writer, batches: &Receiver<Batch>, results: &Sender<Done>) {
+        let mut worker = Worker::new(self, writer);
+        for batch in batches {
+            let done = worker.run(batch);
+            let is_over = done.error.is_some();
+            // Nobody listens once the pass has failed.
+            if results.send(done).is_err() || is_over {
+                return;
+            }
+        }
+        if let Err(error) = worker.flush() {
+            let last = Done { number: u64::MAX, error: Some(error), ..Done::default() };
+            let _ = results.send(last);
+        }
+    }
+}
+
+struct Pass<'a, 'o, S, K> {
+    archiver: &'a Archiver<'o>,
+    writer: &'a Writer,
+    reader: &'a Reader,
+    base: Base<S>,
+    assembly: Assembly<'a, K>,
+    batch: Batch,
+    report: BackupReport,
+    to_workers: Option<Sender<Batch>>,
+    from_workers: Receiver<Done>,
+}
+
+impl<S, K> Pass<'_, '_, S, K>
+where
+    S: NodeSource<Error = vault::Error>,
+    K: NodeSink<Error = vault::Error>,
+{
+    fn walk(&mut self, source: Source) -> Result<()> {
+        let mut walker = self.archiver.walker(source, &mut self.report.problems)?;
+        while let Some(found) = walker.next(&mut self.report.problems) {
+            self.archiver.cancel.check()?;
+            let item = self.decide(found)?;
+            self.batch.push(item);
+            if self.batch.is_full() {
+                self.hand_out()?;
+            }
+        }
+        self.archiver.check_found(&walker)?;
+        self.hand_out()?;
+        self.to_workers = None;
+        // Workers hand over what their lanes hold before they end and the channel closes.
+        while let Ok(done) = self.from_workers.recv() {
+            self.take(done)?;
+        }
+        match self.assembly.assembled() == self.batch.number {
+            true => Ok(()),
+            false => Err(Error::Cancelled),
+        }
+    }
+
+    fn finish(self) -> Result<(Root, BackupReport)> {
+        let Self { assembly, mut report, base, .. } = self;
+        report.base = base.id();
+        report.base_problem = base.problem().map(str::to_owned);
+        Ok((assembly.finish()?, report))
+    }
+
+    fn decide(&mut self, found: Found) -> Result<Item> {
+        let entry = self.base.entry(&found.key);
+        let known = if entry.is_some() { Known::InBase } else { Known::New };
+        let is_regular = found.stat.kind == EntryKind::File;
+        if self.assembly.is_known_inode(&found.stat) {
+            return Ok(Item { found, known, work: Work::Link });
+        }
+        let work = match entry {
+            Some(entry) if self.may_reuse(&entry, &found)? => match is_regular {
+                true => Work::Reuse(Box::new(entry)),
+                false => Work::Keep(Box::new(entry)),
+            },
+            _ if is_regular => Work::Read,
+            _ => Work::Describe,
+        };
+        Ok(Item { found, known, work })
+    }
+
+    /// Whether what the base has of a file need not be read again.
+    fn may_reuse(&self, entry: &format::FileEntry, found: &Found) -> Result<bool> {
+        let is_same = match found.stat.kind {
+            EntryKind::File => self.archiver.is_unchanged(entry, &found.stat, &self.base),
+            _ => self.archiver.is_undisturbed(entry, &found.stat, &self.base),
+        };
+        if !is_same || !self.writer.must_check_inherited() {
+            return Ok(is_same);
+        }
+        is_stored(self.writer, self.reader, self.base.domain(), entry)
+    }
+
+    fn hand_out(&mut self) -> Result<()> {
+        while self.batch.number - self.assembly.assembled() > BATCHES_EARLY_MAX {
+            self.take_one()?;
+        }
+        let mut batch = self.batch.take();
+        loop {
+            while let Ok(done) = self.from_workers.try_recv() {
+                self.take(done)?;
+            }
+            let Some(to_workers) = &self.to_workers else { return Err(Error::Cancelled) };
+            match to_workers.try_send(batch) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(back)) => batch = back,
+                // The workers ended, so one of them met an error.
+                Err(TrySendError::Disconnected(_)) => break,
+            }
+            self.take_one()?;
+        }
+        while let Ok(done) = self.from_workers.recv() {
+            self.take(done)?;
+        }
+        Err(Error::Cancelled)
+    }
+
+    fn take_one(&mut self) -> Result<()> {
+        match self.from_workers.recv() {
+            Ok(done) => self.take(done),
+            Err(_) => Err(Error::Cancelled),
+        }
+    }
+
+    fn take(&mut self, mut done: Done) -> Result<()> {
+        // An error ends the pass at once, whatever its place in the order.
+        if let Some(error) = done.error.take() {
+            return Err(error);
+        }
+        self.assembly.take(done, &mut self.report)
+    }
+}

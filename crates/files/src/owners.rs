@@ -1,0 +1,60 @@
+//! Names of users and groups, for their numbers.
+//!
+//! The two files of the system are read once; who is not in them has an empty name. Numbers are
+//! what a restore goes by; names are for people, and for systems with other numbers.
+//! Why not ask the C library: its answers come from plug-ins, may take a network's time, and need
+//! unsafe code. DESIGN.md §10.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use format::OWNER_NAME_BYTES_MAX;
+
+/// The names of users and groups.
+#[derive(Debug, Default)]
+pub(crate) struct Owners {
+    users: HashMap<u32, Vec<u8>>,
+    groups: HashMap<u32, Vec<u8>>,
+}
+
+impl Owners {
+    /// The names that this system's files give.
+    pub(crate) fn of_system() -> Self {
+        let read = |path: &str| std::fs::read(Path::new(path)).unwrap_or_default();
+        Self { users: names(&read("/etc/passwd")), groups: names(&read("/etc/group")) }
+    }
+
+    pub(crate) fn user(&self, uid: u32) -> &[u8] {
+        self.users.get(&uid).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn group(&self, gid: u32) -> &[u8] {
+        self.groups.get(&gid).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Reads lines `name:password:number:…`; the first line of a number counts.
+fn names(file: &[u8]) -> HashMap<u32, Vec<u8>> {
+    let mut names = HashMap::new();
+    for line in file.split(|byte| *byte == b'\n') {
+        let mut fields = line.split(|byte| *byte == b':');
+        let (Some(name), Some(number)) = (fields.next(), fields.nth(1)) else { continue };
+        let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
+        let fits = (1..=OWNER_NAME_BYTES_MAX).contains(&name.len());
+        if let (Some(number), true) = (number, fits) {
+            names.entry(number).or_insert_with(|| name.to_vec());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_of_a_number_counts_and_bad_lines_do_not() {
+        let names = names(b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:\n+::\nnobody\na:x:-1:\n:x:5:\n");
+        assert_eq!(names, HashMap::from([(0, b"root".to_vec())]));
+    }
+}

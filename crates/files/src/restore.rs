@@ -1,0 +1,77 @@
+//! Brings files of a snapshot back, below one folder and nowhere else.
+//!
+//! The structure is: restorer > batch > file. One thread reads the tree in key order and makes
+//! folders; workers fetch, verify and write files under a temporary name and rename them; folders get
+//! their metadata last, deepest first, once all below is written. Everything is reached from the
+//! target's handle without following links (see [`target`]), so neither a hostile snapshot nor a
+//! link planted meanwhile leads out. A file whose content is damaged is not made, and is named.
+//! DESIGN.md §10.
+
+mod finish;
+mod item;
+mod mark;
+mod metadata;
+mod options;
+mod pass;
+mod select;
+mod target;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use vault::{Reader, Snapshot};
+
+pub use options::{Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport};
+
+use crate::Result;
+use crate::list::{files_root, find};
+use crate::progress::{Cancel, Progress};
+use format::EntryKind;
+use mark::{Mark, Opened};
+use pass::Restorer;
+
+/// Restores a snapshot, or what lies at `options.path` in it, into the folder `options.target`.
+///
+/// A folder's contents go into the target; a single file goes there under its own name. A target
+/// that holds files is refused unless `options.overwrite` allows it, or it carries the mark of an
+/// interrupted restore of the same snapshot and path: then that restore goes on. Free space is
+/// checked before anything is written. What concerns one file is in the report.
+pub fn restore(
+    reader: &Reader,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<RestoreReport> {
+    let root = files_root(snapshot)?;
+    let matcher = options.patterns.compile()?;
+    let top = find(reader, snapshot, &options.path)?;
+    let restorer = Restorer {
+        reader,
+        domain: snapshot.domain,
+        root,
+        top: &top,
+        options,
+        matcher: &matcher,
+        progress,
+        cancel,
+    };
+    if options.dry_run {
+        return restorer.count();
+    }
+    let mark = Mark::new(snapshot.id, &options.path);
+    let opened = mark.open_target(&options.target, options.overwrite)?;
+    if opened.is_fresh {
+        let sum = snapshot.descriptor.as_ref().map_or(u64::MAX, |d| d.counts.bytes);
+        restorer.check_space(&opened.target, sum)?;
+    }
+    mark.write(&opened.target)?;
+    let Opened { target, overwrite, is_created, .. } = opened;
+    let mut report = restorer.run(&target, overwrite)?;
+    target.sync()?;
+    mark.remove(&target)?;
+    if is_created && top.entry.kind == EntryKind::Folder {
+        restorer.finish_target(&target, &mut report);
+    }
+    Ok(report)
+}

@@ -1,0 +1,101 @@
+//! The mark of a restore under way: a file in the target that says of which snapshot and path.
+//!
+//! It is there from before the first file until after the last is synced. Who finds it may go on
+//! with the same restore, and with no other. DESIGN.md §10.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crypto::SessionId;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::options::Overwrite;
+use super::target::Target;
+use crate::error::Error;
+use crate::walk::read_names;
+use crate::{PathText, Result};
+
+/// The mark's name. A file of this name at the top of what is restored is passed over.
+pub(crate) const MARK_NAME: &[u8] = b".strongroom-restore";
+
+/// A mark is never longer.
+const MARK_BYTES_MAX: usize = 64 << 10;
+
+/// What a restore's mark says.
+pub(crate) struct Mark(Vec<u8>);
+
+/// A target that may be written to.
+pub(crate) struct Opened {
+    pub(crate) target: Target,
+    /// What holds for files that are there: a restore that goes on keeps what is complete.
+    pub(crate) overwrite: Overwrite,
+    /// Whether it was not there before.
+    pub(crate) is_created: bool,
+    /// Whether it is empty.
+    pub(crate) is_fresh: bool,
+}
+
+impl Mark {
+    pub(crate) fn new(snapshot: SessionId, path: &[u8]) -> Self {
+        let path = path.escape_ascii();
+        Self(format!("strongroom restore 1\nsnapshot {snapshot}\npath {path}\n").into_bytes())
+    }
+
+    /// Opens the target, if this restore may go into it.
+    pub(crate) fn open_target(&self, path: &Path, overwrite: Overwrite) -> Result<Opened> {
+        let path = path.as_os_str().as_bytes();
+        let is_created = Target::create(path)?;
+        let target = Target::open(path)?;
+        let fail = |error| Error::system("reading", path, error);
+        let is_fresh = read_names(target.root()).map_err(fail)?.is_empty();
+        let is_resumed = !is_fresh && self.found(&target).map_err(fail)?;
+        let overwrite = match overwrite {
+            Overwrite::Never if is_resumed => Overwrite::Changed,
+            Overwrite::Never if !is_fresh => {
+                return Err(Error::NotEmpty { path: PathText::new(path) });
+            }
+            // What an interrupted restore completed stays, whatever it was to overwrite.
+            Overwrite::Always if is_resumed => Overwrite::Changed,
+            other => other,
+        };
+        Ok(Opened { target, overwrite, is_created, is_fresh })
+    }
+
+    /// Puts the mark down, in place of any other.
+    pub(crate) fn write(&self, target: &Target) -> Result<()> {
+        let write = || {
+            match rustix::fs::unlinkat(target.root(), MARK_NAME, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let mode = Mode::RUSR | Mode::WUSR;
+            let file = rustix::fs::openat(target.root(), MARK_NAME, flags, mode)?;
+            rustix::io::write(&file, &self.0)?;
+            rustix::fs::fsync(&file)
+        };
+        write().map_err(|error| Error::system("marking", target.path(), error))
+    }
+
+    /// Takes the mark away: the restore is done.
+    pub(crate) fn remove(&self, target: &Target) -> Result<()> {
+        match rustix::fs::unlinkat(target.root(), MARK_NAME, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(Error::system("unmarking", target.path(), error)),
+        }
+    }
+
+    /// Whether the target carries this very mark.
+    fn found(&self, target: &Target) -> Result<bool, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(target.root(), MARK_NAME, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = vec![0; MARK_BYTES_MAX];
+        let length = rustix::io::read(&file, &mut bytes)?;
+        Ok(bytes[..length] == self.0)
+    }
+}

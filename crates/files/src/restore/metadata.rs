@@ -1,0 +1,176 @@
+//! Gives restored files their metadata: owner, attributes, mode, times, in this order.
+//!
+//! A change of owner takes setuid and capabilities off, a write moves the time, so the order
+//! matters. What the system refuses is named and the rest is done all the same. DESIGN.md §10.
+
+use format::{EntryKind, Extra, FileEntry, Timestamp};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::options::{Privileges, RestoreReport};
+use crate::extra::{CAPABILITY, is_kept};
+use crate::walk::describe;
+
+/// How metadata is restored by this user.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    privileges: Privileges,
+    may_own: bool,
+}
+
+/// The bits that give the rights of others.
+const SETUID_SETGID: u16 = 0o6000;
+
+impl Rules {
+    pub(crate) fn new(privileges: Privileges) -> Self {
+        Self { privileges, may_own: rustix::process::geteuid().is_root() }
+    }
+
+    /// Whether device files are made.
+    pub(crate) fn makes_devices(&self) -> bool {
+        self.privileges == Privileges::Keep
+    }
+
+    /// Gives an open file or folder what its entry says.
+    pub(crate) fn apply(
+        &self,
+        file: &OwnedFd,
+        path: &[u8],
+        entry: &FileEntry,
+        extra: &Extra,
+        report: &mut RestoreReport,
+    ) {
+        let mut failed = Failures::default();
+        let (uid, gid) = owner(entry);
+        match self.may_own {
+            true => failed.note("owner", rustix::fs::fchown(file, Some(uid), Some(gid))),
+            false => report.counts.owners_skipped += u64::from(is_of_another(entry)),
+        }
+        for xattr in self.xattrs(extra, report) {
+            let set =
+                rustix::fs::fsetxattr(file, &xattr.name[..], &xattr.value, XattrFlags::empty());
+            failed.note(&String::from_utf8_lossy(&xattr.name), set);
+        }
+        let mode = Mode::from_raw_mode(self.mode(entry, report).into());
+        failed.note("mode", rustix::fs::fchmod(file, mode));
+        failed.note("mtime", rustix::fs::futimens(file, &times(entry.mtime)));
+        failed.report(path, report);
+    }
+
+    /// Gives a link, pipe, socket or device, by its name, what its entry says.
+    pub(crate) fn apply_at(
+        &self,
+        (folder, name): (&OwnedFd, &[u8]),
+        path: &[u8],
+        entry: &FileEntry,
+        extra: &Extra,
+        report: &mut RestoreReport,
+    ) {
+        let mut failed = Failures::default();
+        let (uid, gid) = owner(entry);
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match self.may_own {
+            true => {
+                let owned = rustix::fs::chownat(folder, name, Some(uid), Some(gid), flags);
+                failed.note("owner", owned);
+            }
+            false => report.counts.owners_skipped += u64::from(is_of_another(entry)),
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let at = crate::extra::path_through_proc(folder, name);
+            for xattr in self.xattrs(extra, report) {
+                let (name, value) = (&xattr.name[..], &xattr.value[..]);
+                let set = rustix::fs::lsetxattr(&at[..], name, value, XattrFlags::empty());
+                failed.note(&String::from_utf8_lossy(name), set);
+            }
+        }
+        if entry.kind != EntryKind::Symlink {
+            let mode = Mode::from_raw_mode(self.mode(entry, report).into());
+            failed.note("mode", chmod_without_following(folder, name, mode));
+        }
+        let set = rustix::fs::utimensat(folder, name, &times(entry.mtime), flags);
+        failed.note("mtime", set);
+        failed.report(path, report);
+    }
+
+    /// The mode that a restored entry gets.
+    pub(crate) fn mode(&self, entry: &FileEntry, report: &mut RestoreReport) -> u16 {
+        match self.privileges {
+            Privileges::Keep => entry.mode,
+            // On a folder, setgid gives no rights: it says whose group new files get.
+            Privileges::Mask if entry.kind == EntryKind::Folder => entry.mode,
+            Privileges::Mask => {
+                report.counts.privileges_masked += u64::from(entry.mode & SETUID_SETGID != 0);
+                entry.mode & !SETUID_SETGID
+            }
+        }
+    }
+
+    fn xattrs<'e>(
+        &self,
+        extra: &'e Extra,
+        report: &mut RestoreReport,
+    ) -> impl Iterator<Item = &'e format::Xattr> + use<'e> {
+        let masks = self.privileges == Privileges::Mask;
+        let has_capability = extra.xattrs.iter().any(|xattr| xattr.name == CAPABILITY);
+        report.counts.privileges_masked += u64::from(masks && has_capability);
+        let is_wanted = move |name: &[u8]| is_kept(name) && !(masks && name == CAPABILITY);
+        extra.xattrs.iter().filter(move |xattr| is_wanted(&xattr.name))
+    }
+}
+
+/// What the system refused, joined into one problem per file.
+#[derive(Default)]
+struct Failures(Vec<String>);
+
+impl Failures {
+    fn note(&mut self, what: &str, result: Result<(), Errno>) {
+        if let Err(error) = result {
+            self.0.push(format!("{what}: {}", describe(error)));
+        }
+    }
+
+    fn report(self, path: &[u8], report: &mut RestoreReport) {
+        if !self.0.is_empty() {
+            report.metadata.add(path, self.0.join(", "));
+        }
+    }
+}
+
+fn owner(entry: &FileEntry) -> (Uid, Gid) {
+    (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid))
+}
+
+fn is_of_another(entry: &FileEntry) -> bool {
+    entry.uid != rustix::process::geteuid().as_raw()
+}
+
+/// Sets the mtime; the access time stays.
+fn times(mtime: Timestamp) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanos.into() },
+    }
+}
+
+/// Changes the mode of the very inode that the name stands for now, and of no link's target.
+#[cfg(target_os = "linux")]
+fn chmod_without_following(folder: impl AsFd, name: &[u8], mode: Mode) -> Result<(), Errno> {
+    use std::os::fd::AsRawFd;
+
+    use rustix::fs::{CWD, FileType, OFlags};
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) == FileType::Symlink {
+        return Err(Errno::LOOP);
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn chmod_without_following(folder: impl AsFd, name: &[u8], mode: Mode) -> Result<(), Errno> {
+    rustix::fs::chmodat(folder, name, mode, AtFlags::SYMLINK_NOFOLLOW)
+}

@@ -1,0 +1,267 @@
+//! Makes one file: fetched, verified, written under a temporary name, given its metadata, renamed.
+//!
+//! So a name never shows a file that is not whole. The temporary name follows from the file's own:
+//! a restore that goes on finds and replaces what an interrupted one left. Holes stay holes.
+//! DESIGN.md §10.
+
+use crypto::DomainId;
+use format::{EntryKind, Extra, FileEntry};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use vault::Reader;
+
+use super::item::Item;
+use super::metadata::Rules;
+use super::options::{Overwrite, RestoreReport};
+use crate::content::{Chunks, data_length, read_chunk, read_extra};
+use crate::error::Error;
+use crate::extra::data_ranges;
+use crate::progress::{Cancel, Progress};
+use crate::stat::Stat;
+use crate::walk::describe;
+
+/// What one thread needs to make files.
+pub(crate) struct FileWriter<'a> {
+    pub(crate) reader: &'a Reader,
+    pub(crate) domain: DomainId,
+    pub(crate) rules: Rules,
+    pub(crate) overwrite: Overwrite,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) report: RestoreReport,
+}
+
+/// Why a file was not made.
+enum Refusal {
+    /// All further work would fail too.
+    Fatal(Error),
+    /// The vault does not hold it as it was.
+    Damaged(Error),
+    /// The target does not take it.
+    Skipped(String),
+}
+
+impl From<Errno> for Refusal {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO => {
+                Self::Fatal(Error::system("writing", b"", error))
+            }
+            other => Self::Skipped(describe(other)),
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        use vault::ErrorKind::{Corrupt, NotFound};
+        match &error {
+            Error::Damaged { .. } | Error::Tree { .. } => Self::Damaged(error),
+            Error::Vault(inner) if matches!(inner.kind(), Corrupt | NotFound) => {
+                Self::Damaged(error)
+            }
+            _ => Self::Fatal(error),
+        }
+    }
+}
+
+impl FileWriter<'_> {
+    /// Makes the file, or reports why not. An error ends the whole restore.
+    pub(crate) fn make(&mut self, item: &Item) -> Result<(), Error> {
+        self.progress.file(&item.path);
+        let made = match self.is_in_place(item) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.write(item),
+            Err(refusal) => Err(refusal),
+        };
+        self.progress.files_done(1);
+        match made {
+            Ok(()) => {}
+            Err(Refusal::Damaged(error)) => self.report.damaged.add(&item.path, error),
+            Err(Refusal::Skipped(reason)) => self.report.skipped.add(&item.path, reason),
+            Err(Refusal::Fatal(Error::System { action, source, .. })) => {
+                let path = crate::PathText::new(&item.path);
+                return Err(Error::System { action, path, source });
+            }
+            Err(Refusal::Fatal(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Whether the file is there already, complete; makes room when something else is.
+    fn is_in_place(&mut self, item: &Item) -> Result<bool, Refusal> {
+        let (parent, name, entry) = (&*item.parent, &item.name, &item.entry);
+        let stat = match Stat::at(parent, name) {
+            Err(Errno::NOENT) => return Ok(false),
+            Err(Errno::NOTSUP) => return Err(Refusal::Skipped("is of an unknown type".into())),
+            other => other?,
+        };
+        if self.overwrite == Overwrite::Never {
+            return Err(Refusal::Skipped("is there already".to_owned()));
+        }
+        if stat.kind == EntryKind::Folder {
+            // Only an empty folder gives way: what it holds is not ours to delete.
+            rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+            return Ok(false);
+        }
+        let is_same = entry.kind == EntryKind::File
+            && stat.kind == EntryKind::File
+            && stat.size == entry.size
+            && stat.mtime == entry.mtime;
+        if !is_same || self.overwrite == Overwrite::Always {
+            return Ok(false);
+        }
+        self.report.counts.files_kept += 1;
+        self.progress.bytes_skipped(entry.size);
+        if stat.mode != entry.mode || stat.uid != entry.uid || stat.gid != entry.gid {
+            self.renew_metadata(item)?;
+        }
+        Ok(true)
+    }
+
+    fn renew_metadata(&mut self, item: &Item) -> Result<(), Refusal> {
+        let extra = read_extra(self.reader, self.domain, &item.path, &item.entry)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(&item.parent, &item.name[..], flags, Mode::empty()) {
+            Ok(file) => {
+                self.rules.apply(&file, &item.path, &item.entry, &extra, &mut self.report);
+            }
+            Err(error) => self.report.metadata.add(&item.path, describe(error)),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, item: &Item) -> Result<(), Refusal> {
+        let (path, entry) = (&item.path, &item.entry);
+        let is_device = matches!(entry.kind, EntryKind::BlockDevice | EntryKind::CharDevice);
+        if is_device && !self.rules.makes_devices() {
+            self.report.counts.privileges_masked += 1;
+            return Ok(());
+        }
+        let extra = read_extra(self.reader, self.domain, path, entry)?;
+        let temporary = temporary_name(&item.name);
+        let result = match entry.kind {
+            EntryKind::File => self.write_file(item, &temporary, &extra),
+            _ => self.write_other(item, &temporary, &extra),
+        };
+        let renamed = result.and_then(|()| {
+            let (folder, from, to) = (&item.parent, &temporary[..], &item.name[..]);
+            Ok(rustix::fs::renameat(folder, from, folder, to)?)
+        });
+        if renamed.is_err() {
+            // The name is ours; when it cannot be removed, the next restore replaces it.
+            let _ = rustix::fs::unlinkat(&item.parent, &temporary[..], AtFlags::empty());
+        } else if entry.kind == EntryKind::File {
+            self.report.counts.files += 1;
+        } else {
+            self.report.counts.others += 1;
+        }
+        renamed
+    }
+
+    fn write_file(&mut self, item: &Item, temporary: &[u8], extra: &Extra) -> Result<(), Refusal> {
+        let Item { path, entry, .. } = item;
+        let length = data_length(path, entry.size, &extra.holes)?;
+        let file = create(&item.parent, temporary)?;
+        if !extra.holes.is_empty() {
+            rustix::fs::ftruncate(&file, entry.size)?;
+        }
+        let mut ranges = data_ranges(&extra.holes, entry.size).into_iter();
+        let mut range = ranges.next().unwrap_or(0..0);
+        let mut written = 0;
+        for chunk in Chunks::new(self.reader, self.domain, path, &entry.content) {
+            self.cancel.check()?;
+            let chunk = chunk?;
+            if written + u64::from(chunk.length) > length {
+                return Err(Error::damaged(path, "its chunks are longer than the file").into());
+            }
+            let bytes = read_chunk(self.reader, self.domain, path, &chunk)?;
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                if range.is_empty() {
+                    range = ranges.next().unwrap_or(0..length);
+                }
+                let room = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                let (now, later) = rest.split_at(room.min(rest.len()));
+                write_all(&file, now, range.start)?;
+                range.start += now.len() as u64;
+                rest = later;
+            }
+            written += u64::from(chunk.length);
+            self.progress.bytes_done(u64::from(chunk.length));
+        }
+        if written != length {
+            let message = format!("its chunks have {written} bytes, not {length}");
+            return Err(Error::damaged(path, message).into());
+        }
+        self.report.counts.bytes += written;
+        self.rules.apply(&file, path, entry, extra, &mut self.report);
+        Ok(())
+    }
+
+    fn write_other(&mut self, item: &Item, temporary: &[u8], extra: &Extra) -> Result<(), Refusal> {
+        let Item { path, entry, parent, .. } = item;
+        if make_other(parent, temporary, entry, extra) == Err(Errno::EXIST) {
+            rustix::fs::unlinkat(parent, temporary, AtFlags::empty())?;
+            make_other(parent, temporary, entry, extra)?;
+        } else if Stat::at(parent, temporary).is_err() {
+            make_other(parent, temporary, entry, extra)?;
+        }
+        self.rules.apply_at((parent, temporary), path, entry, extra, &mut self.report);
+        Ok(())
+    }
+}
+
+fn make_other(
+    parent: &OwnedFd,
+    name: &[u8],
+    entry: &FileEntry,
+    extra: &Extra,
+) -> Result<(), Errno> {
+    let kind = match entry.kind {
+        EntryKind::Symlink => return rustix::fs::symlinkat(&extra.target[..], parent, name),
+        EntryKind::Fifo => FileType::Fifo,
+        EntryKind::Socket => FileType::Socket,
+        EntryKind::BlockDevice => FileType::BlockDevice,
+        EntryKind::CharDevice => FileType::CharacterDevice,
+        EntryKind::File | EntryKind::Folder => return Err(Errno::INVAL),
+    };
+    rustix::fs::mknodat(parent, name, kind, Mode::RUSR | Mode::WUSR, entry.device)
+}
+
+/// Makes a new file under a name that is ours.
+fn create(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    match rustix::fs::openat(parent, name, flags, mode) {
+        Err(Errno::EXIST) => {
+            rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
+            rustix::fs::openat(parent, name, flags, mode)
+        }
+        other => other,
+    }
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(file, bytes, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                offset += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The name under which a file is written, made from its own by FNV-1a: the same each time.
+pub(crate) fn temporary_name(name: &[u8]) -> Vec<u8> {
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!(".strongroom-{hash:016x}.part").into_bytes()
+}
