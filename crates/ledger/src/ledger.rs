@@ -162,20 +162,15 @@ impl Ledger {
     /// [`Error::Place`] when it does not answer, [`Error::TwoRecords`], [`Error::Memory`]. What is
     /// wrong with the records themselves is not an error here but an alarm of [`Self::standing`].
     pub fn refresh(&mut self) -> Result<()> {
+        // A gap is known from what lies above it, so as long as there is one it is looked for.
+        self.listed &= self.standing.broken().is_none();
         self.check_head()?;
         let broken = self.catch_up()?;
         self.follow_recovers()?;
         self.standing.alarms.clear();
         self.standing.alarms.extend(broken.map(Alarm::Break));
         self.judge_standing();
-        if self.standing.broken().is_none() && self.history.is_none() {
-            self.memory.remember(self.state.head())?;
-            let newer = |at: &RecordAt| at.seq < self.state.head().seq;
-            if self.remembered.as_ref().is_none_or(newer) {
-                self.remembered = Some(self.state.head());
-            }
-        }
-        Ok(())
+        self.remember_head()
     }
 
     /// The state after the newest record that was applied.
@@ -279,6 +274,19 @@ impl Ledger {
 
     fn context(&self) -> Context<'_> {
         Context { trust: Trust::Check, lists: &self.shelf, keyring: self.keyring.as_deref() }
+    }
+
+    /// Remembers the head, unless the place shows another history than the one remembered.
+    fn remember_head(&mut self) -> Result<()> {
+        if self.standing.broken().is_some() || self.history.is_some() {
+            return Ok(());
+        }
+        let head = self.state.head();
+        self.memory.remember(head)?;
+        if self.remembered.is_none_or(|at| at.seq < head.seq) {
+            self.remembered = Some(head);
+        }
+        Ok(())
     }
 
     /// Adds the alarms that follow from the state, the memory and the place's mark.

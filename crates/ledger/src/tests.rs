@@ -1,1 +1,16 @@
-//! Tests.
+//! Tests of the ledger over real records, keys and places.
+//!
+//! `world` makes a vault in memory with members of every role; each other file asks one question.
+
+mod damage;
+mod history;
+mod keys;
+mod packs;
+mod places_that_fail;
+mod races;
+mod roles;
+mod schedules;
+mod sessions;
+mod snapshots;
+mod states;
+mod world;

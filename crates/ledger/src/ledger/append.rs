@@ -128,18 +128,16 @@ impl Ledger {
     /// Applies an own record that stands.
     fn acknowledge(&mut self, record: &Record, bytes: Bytes) -> Result<Appended> {
         let hash = Digest::of(&bytes);
-        let before = self.state.void_of(record.seq);
-        debug_assert!(before.is_none(), "a number is judged once");
         if let Some(found) = self.absorb(&RecordBytes::whole(bytes))? {
             return Err(Error::Broken(found));
         }
         if let Some(reason) = self.state.void_of(record.seq) {
             return Err(Error::Void { kind: record.kind, reason });
         }
-        if self.state.has_unsettled_mends() {
-            self.restart(&[])?;
-        }
-        self.refresh()?;
+        self.standing.alarms.clear();
+        self.judge_standing();
+        // The record stands: a memory that cannot be written is told by the next refresh.
+        let _ = self.remember_head();
         Ok(Appended { at: RecordAt { seq: record.seq, hash }, kind: record.kind })
     }
 

@@ -48,6 +48,7 @@ impl Ledger {
         self.state = state;
         self.history = None;
         self.bundles_from = Seq(0);
+        self.listed = false;
         self.meet_remembered(self.state.head());
         Ok(())
     }
