@@ -217,11 +217,6 @@ impl Error {
         Self::Home { path: path.display().to_string(), reason: reason.to_string() }
     }
 
-    /// The same failure, for each of the threads that it stops.
-    pub(crate) fn stopped(&self) -> Self {
-        Self::Stopped { reason: self.to_string(), kind: self.kind() }
-    }
-
     pub(crate) fn decode(object: impl std::fmt::Display) -> impl FnOnce(DecodeError) -> Self {
         move |error| Self::object(object, error)
     }

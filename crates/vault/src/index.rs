@@ -131,11 +131,6 @@ impl Index {
         Ok(found)
     }
 
-    /// Every pack that the index knows, usable or not.
-    pub(crate) fn packs(&self) -> impl Iterator<Item = &TablePack> {
-        self.tables.iter().flat_map(|indexed| &indexed.table.packs)
-    }
-
     fn load(&mut self, context: &IndexContext<'_>, folder: &Path) -> Result<()> {
         let keyring = context.keyring;
         let of = (keyring.suite(), keyring.vault_id());

@@ -24,6 +24,9 @@ mod vault;
 mod verify;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use compression::{Compression, Paranoia};
 pub use config::read_config;
 pub use create::{CreateOptions, Protection};

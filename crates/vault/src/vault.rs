@@ -15,7 +15,7 @@ use crate::config::read_config;
 use crate::home::{Folders, HeadMemory, Home};
 use crate::index::{Index, IndexContext};
 use crate::pack_builder::{PackBuilder, PackMould};
-use crate::pack_source::CopyUse;
+use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
 use crate::{Error, Result};
@@ -162,27 +162,24 @@ impl Vault {
         let reader = self.reader()?;
         let domain = self.session_domain(None);
         let own = self.keyring.member_id().ok();
-        let listed: Vec<_> = {
+        let (owned, others): (Vec<_>, Vec<_>) = {
             let ledger = self.ledger();
             let there = ledger.state().snapshots().rev();
             let there = there.filter(|(_, s)| s.standing != SnapshotStanding::Purged);
             let there = there.filter(|(_, s)| s.domain == domain);
-            there.map(|(id, snapshot)| (id, snapshot.clone())).collect()
+            there
+                .map(|(id, snapshot)| (id, snapshot.clone()))
+                .partition(|(_, snapshot)| Some(snapshot.member) == own)
         };
-        let mut fallback = None;
-        for (id, snapshot) in listed {
+        for (id, snapshot) in owned.into_iter().chain(others) {
             // Damage of an old descriptor costs a base, not the backup.
             let Ok(snapshot) = self.describe(&reader, id, &snapshot) else { continue };
-            let fits =
-                snapshot.descriptor.as_ref().is_some_and(|d| d.name == name && d.paths == paths);
-            if fits && Some(snapshot.member) == own {
+            let fits = |d: &Descriptor| d.name == name && d.paths == paths;
+            if snapshot.descriptor.as_ref().is_some_and(fits) {
                 return Ok(Some(snapshot));
             }
-            if fits && fallback.is_none() {
-                fallback = Some(snapshot);
-            }
         }
-        Ok(fallback)
+        Ok(None)
     }
 
     /// Reads chunks.
@@ -232,6 +229,7 @@ impl Vault {
             }
         };
         self.sync_index()?;
+        self.drop_old_copies()?;
         let shared = self.shared(session, domain, stream_length, options.rehearsal)?;
         Writer::new(WriterParts { shared, lock, base, member, options })
     }
@@ -282,6 +280,25 @@ impl Vault {
         }
         probe_place(&self.components)?;
         self.home.remember_probe(&called)
+    }
+
+    /// Removes the copies of packs that the ledger no longer knows.
+    fn drop_old_copies(&self) -> Result<()> {
+        let Some(folder) = PackSource::copies(&self.home)? else { return Ok(()) };
+        let ledger = self.ledger();
+        let files = std::fs::read_dir(&folder).map_err(|e| Error::home(&folder, e))?;
+        for file in files.flatten() {
+            let name = file.file_name();
+            let pack = name.to_str().and_then(|name| name.parse().ok());
+            // A file of no pack's name is being written by another process, or was left by one.
+            if pack.is_some_and(|pack| ledger.state().pack(&pack).is_none()) {
+                let session_at_work = ledger.state().open_sessions().next().is_some();
+                if !session_at_work {
+                    let _ = std::fs::remove_file(file.path());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn abandon_dead_sessions(&self, member: MemberId) -> Result<()> {
@@ -372,7 +389,6 @@ impl Vault {
             pending: Default::default(),
             relied: Mutex::default(),
             counters: Counters::default(),
-            rehearsal,
         })
     }
 

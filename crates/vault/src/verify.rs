@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crypto::{Digest, SessionId, object_len};
 use format::{ChunkId, ChunkRef, NamedObject, PackListing, VaultNames};
 use ledger::{Components, Ledger, ProcessMemory, SnapshotStanding, State};
-use places::{NamePrefix, Place};
+use places::NamePrefix;
 
 use crate::config::read_config;
 use crate::index::{IndexContext, fetch_run};
@@ -313,10 +313,6 @@ impl<'a> Check<'a> {
 
     fn go_on(&self) -> Result<()> {
         go_on(self.cancel)
-    }
-
-    fn place(&self) -> &dyn Place {
-        self.components.place.as_ref()
     }
 
     fn finish(mut self) -> Verification {

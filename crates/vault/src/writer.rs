@@ -90,7 +90,6 @@ pub(crate) struct Shared {
     /// Packs that chunks were found in.
     pub(crate) relied: Mutex<HashSet<Digest>>,
     pub(crate) counters: Counters,
-    pub(crate) rehearsal: Rehearsal,
 }
 
 const PENDING_SHARDS: usize = 16;
