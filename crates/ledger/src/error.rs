@@ -66,7 +66,7 @@ pub enum Error {
     },
     /// The chain is broken: nothing is appended past it.
     #[error("the ledger is broken: {0}")]
-    Broken(Break),
+    Broken(Box<Break>),
     /// The place shows another history than the one remembered.
     #[error("{0}")]
     History(Box<Alarm>),
@@ -132,13 +132,19 @@ pub enum Error {
     NotBroken,
     /// A break that no record can settle.
     #[error("the break cannot be mended: {0}")]
-    Unmendable(Break),
+    Unmendable(Box<Break>),
     /// The host's memory of the newest head cannot be read or kept.
     #[error("the remembered head of the ledger: {reason}")]
     Memory {
         /// Why not.
         reason: String,
     },
+}
+
+impl From<Break> for Error {
+    fn from(found: Break) -> Self {
+        Self::Broken(Box::new(found))
+    }
 }
 
 impl Error {

@@ -110,12 +110,12 @@ impl Ledger {
     /// Opens the ledger and catches up with the place. Appends nothing, and writes nothing but the
     /// memory.
     ///
-    /// `cached` is a state of this vault that this host kept sealed; it is dropped when it is not on
-    /// the chain.
+    /// `cached` is a state of this vault that this host kept sealed; it is dropped when it is not
+    /// on the chain.
     ///
     /// # Errors
-    /// [`Error::Config`]; [`Error::Empty`] when there is no first record; [`Error::Broken`] when the
-    /// first record is not the vault's genesis; [`Error::Place`] and [`Error::Memory`].
+    /// [`Error::Config`]; [`Error::Empty`] when there is no first record; [`Error::Broken`] when
+    /// the first record is not the vault's genesis; [`Error::Place`] and [`Error::Memory`].
     pub fn open(
         components: Components,
         config_bytes: &[u8],
@@ -238,7 +238,7 @@ impl Ledger {
                 let settled = state.pass_settled();
                 let above = self.state.head().seq;
                 let (bytes, applied) = match (found, settled) {
-                    (None, None) => return Err(Error::Broken(Break::Missing { seq, above })),
+                    (None, None) => return Err(Break::Missing { seq, above }.into()),
                     (None, Some(applied)) => (RecordBytes::whole(Bytes::new()), applied),
                     (Some(bytes), Some(applied)) => (bytes, applied),
                     (Some(bytes), None) => {

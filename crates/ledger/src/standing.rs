@@ -48,7 +48,10 @@ pub enum Alarm {
         found: RecordAt,
     },
     /// The place shows another record than was seen before under the same number.
-    #[error("the ledger was forked: record {} was {}, now it is {found}", remembered.seq, remembered.hash)]
+    #[error(
+        "the ledger was forked: record {} was {}, now it is {found}",
+        remembered.seq, remembered.hash
+    )]
     Forked {
         /// What was seen before.
         remembered: RecordAt,
@@ -78,7 +81,7 @@ pub enum Alarm {
 impl Alarm {
     fn forbids_append(&self) -> Option<Error> {
         match self {
-            Self::Break(found) => Some(Error::Broken(found.clone())),
+            Self::Break(found) => Some(found.clone().into()),
             Self::RolledBack { .. } | Self::Forked { .. } => {
                 Some(Error::History(Box::new(self.clone())))
             }

@@ -104,14 +104,14 @@ impl Lists for NoLists {
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// The chain is broken here.
-    Break(Break),
+    Break(Box<Break>),
     /// What is needed could not be read.
     Error(Error),
 }
 
 impl From<Break> for Stop {
     fn from(found: Break) -> Self {
-        Self::Break(found)
+        Self::Break(Box::new(found))
     }
 }
 
@@ -126,7 +126,7 @@ impl State {
     /// when the record is not its genesis.
     pub fn begin(config_bytes: &[u8], genesis: &RecordBytes, trust: Trust) -> Result<Self> {
         let config = check_config(config_bytes)?;
-        let refuse = |reason: &str| Error::Broken(Break::Genesis { reason: reason.into() });
+        let refuse = |reason: &str| Error::from(Break::Genesis { reason: reason.into() });
         if genesis.whole_length > RECORD_BYTES_MAX as u64 {
             return Err(refuse("it is longer than a record may be"));
         }
@@ -192,7 +192,7 @@ impl State {
         let at = RecordAt { seq, hash: raw };
         let record = &signed.record;
         if record.prev != self.head.hash {
-            return Err(Stop::Break(Break::Previous {
+            return Err(Stop::from(Break::Previous {
                 seq,
                 author: record.author,
                 named: record.prev,
@@ -396,7 +396,7 @@ fn resolve<T: Clone>(
             // An object that is not there now may come later, so its absence cannot make a record
             // void: two clients would disagree for ever.
             let bytes = lists.list(digest).map_err(Stop::Error)?;
-            let bytes = bytes.ok_or(Stop::Break(Break::List { seq, digest: *digest }))?;
+            let bytes = bytes.ok_or(Break::List { seq, digest: *digest })?;
             let items = decode(&bytes).ok().filter(|items| items.len() == *count as usize);
             Ok(items.ok_or(VoidReason::ListMalformed))
         }

@@ -5,6 +5,7 @@
 mod damage;
 mod history;
 mod keys;
+mod odd_places;
 mod packs;
 mod places_that_fail;
 mod races;

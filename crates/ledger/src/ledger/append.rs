@@ -1,7 +1,7 @@
 //! Appending: one record at the next number, put if absent, read back before it is acknowledged.
 //!
-//! A record's bytes are made once per number and repeated until the place says who has the number;
-//! so neither a lost answer nor a crash makes two of one, or none of one acknowledged. Who loses the
+//! A record's bytes are made once per number and repeated until the place says who has the number,
+//! so neither a lost answer nor a crash makes two of one or loses one acknowledged. Who loses the
 //! race applies what won, waits a random time, and asks for a new draft. DESIGN §9.
 
 use std::time::Duration;
@@ -129,7 +129,7 @@ impl Ledger {
     fn acknowledge(&mut self, record: &Record, bytes: Bytes) -> Result<Appended> {
         let hash = Digest::of(&bytes);
         if let Some(found) = self.absorb(&RecordBytes::whole(bytes))? {
-            return Err(Error::Broken(found));
+            return Err(found.into());
         }
         if let Some(reason) = self.state.void_of(record.seq) {
             return Err(Error::Void { kind: record.kind, reason });

@@ -1,9 +1,9 @@
-//! Bundles: 1,024 records verbatim in one object, so that a new client need not read them one by one.
+//! Bundles: 1,024 records verbatim in one object, so that a new client reads one and not many.
 //!
-//! Anyone may write one and nobody is believed: a bundle counts only when its records replay without
-//! a break up to a last one that is well signed and lies in the ledger with the same bytes. Then the
-//! chain vouches for all before it. Layout: version u8 = 1, u64 first seq, list of {u64 whole
-//! length, bytes}. FORMAT.md §11.
+//! Anyone may write one and nobody is believed: a bundle counts only when its records replay
+//! without a break up to a last one that is well signed and lies in the ledger with the same bytes.
+//! Then the chain vouches for all before it. Layout: version u8 = 1, u64 first seq, list of {u64
+//! whole length, bytes}. FORMAT.md §11.
 
 use bytes::Bytes;
 use format::{BUNDLE_RECORDS, DecodeError, Decoder, Encoder, RECORD_BYTES_MAX, Seq, VaultNames};

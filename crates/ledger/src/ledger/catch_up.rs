@@ -173,7 +173,7 @@ impl Ledger {
                 self.follow(&applied);
                 Ok(None)
             }
-            Err(Stop::Break(found)) => Ok(Some(found)),
+            Err(Stop::Break(found)) => Ok(Some(*found)),
             Err(Stop::Error(error)) => Err(error),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A `mend{seq, hash}` says that the record of this number has no effect and counts with this hash,
 //! whatever lies there: the chain closes over it, and all that was appended before the break was
-//! made counts again. It stands at the tail, behind all that lies there; replay learns of it when it
-//! meets the break. DESIGN §9.
+//! made counts again. It stands at the tail, behind all that lies there; replay learns of it when
+//! it meets the break. DESIGN §9.
 
 use format::{Digest, Kind, Record, RecordAt, Ref, Seq, SignedRecord};
 
@@ -30,7 +30,7 @@ impl Ledger {
         let mut planned = Vec::new();
         while let Some(found) = self.standing.broken().cloned() {
             if planned.len() == MENDS_MAX {
-                return Err(Error::Unmendable(found));
+                return Err(Error::Unmendable(Box::new(found)));
             }
             let mend = self.plan(&found)?;
             planned.push(mend);
@@ -52,7 +52,9 @@ impl Ledger {
     /// Which number to pass over, and the hash that lets what follows it fit.
     fn plan(&self, found: &Break) -> Result<RecordAt> {
         match found {
-            Break::Genesis { .. } | Break::List { .. } => Err(Error::Unmendable(found.clone())),
+            Break::Genesis { .. } | Break::List { .. } => {
+                Err(Error::Unmendable(Box::new(found.clone())))
+            }
             Break::Missing { seq, .. } => {
                 let hash = self.named_by_next(*seq)?.unwrap_or(Digest::from_bytes([0; 32]));
                 Ok(RecordAt { seq: *seq, hash })

@@ -1,4 +1,6 @@
-//! Memory: a place that shows another history than it did, replicas, and recovery after a loss.
+//! Memory: a place that shows another history than it did, replicas, recovery after a loss.
+//!
+//! The place is set back as an attacker would; the memory is what notices.
 
 use std::sync::Arc;
 

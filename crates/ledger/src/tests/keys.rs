@@ -1,4 +1,6 @@
 //! Epochs: new keys reach their members, and nothing of an old epoch is valid any more.
+//!
+//! Certificates and what a client without keys sees belong here too.
 
 use std::sync::Arc;
 

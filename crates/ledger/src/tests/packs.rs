@@ -1,4 +1,6 @@
 //! A pack's life: good, under suspicion, condemned or clear again, lost and found.
+//!
+//! Each rule is shown by the record that it makes void.
 
 use crypto::Role;
 use format::{Kind, Seq};

@@ -1,4 +1,6 @@
-//! Places that fail: a lost answer or a crash makes neither two records of one nor none of one.
+//! Places that fail: a lost answer or a crash makes no second record and loses none.
+//!
+//! A session id is valid once, so a doubled record would show as a void one.
 
 use std::sync::Arc;
 

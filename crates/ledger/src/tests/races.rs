@@ -1,4 +1,6 @@
 //! Races: many appenders, one winner per number, drafts made anew for each try.
+//!
+//! Threads share one place; each has a ledger of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,4 +1,6 @@
-//! Who may append what: every cell of the table, as records that the members signed themselves.
+//! Who may append what: every cell of the table, as records that members signed themselves.
+//!
+//! The table here is written from DESIGN §9, not from the code.
 
 use crypto::Role;
 use format::{DomainId, Epoch, Kind};

@@ -241,7 +241,7 @@ impl Collector {
 #[test]
 fn no_schedule_loses_a_chunk_of_a_live_or_trashed_snapshot() {
     let (mut commits, mut deleted) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..30 {
         let world = World::new();
         let mut content = Content::new(seed);
         let writer = || Writer { ledger: world.member(Role::Owner), work: None };
@@ -261,5 +261,5 @@ fn no_schedule_loses_a_chunk_of_a_live_or_trashed_snapshot() {
         commits += watcher.state().snapshots().count();
         deleted += content.deleted;
     }
-    assert!(commits > 200 && deleted > 100, "too little happened: {commits} {deleted}");
+    assert!(commits > 100 && deleted > 50, "too little happened: {commits} {deleted}");
 }

@@ -1,4 +1,6 @@
 //! A session's life: opened once, worked by its opener, closed once.
+//!
+//! Bases, domains, merges and revocations are tried by those who may not.
 
 use crypto::Role;
 use format::{DomainId, Kind, Ref};

@@ -1,4 +1,6 @@
 //! A snapshot's life: live, in the trash and back, held, purged, tagged, written off.
+//!
+//! Each rule is shown by the record that it makes void.
 
 use crypto::Role;
 use format::{Kind, TagsBody};

@@ -1,4 +1,6 @@
 //! A vault in memory, and hands that can do what no ledger would: sign and put any record.
+//!
+//! Everything is drawn from one seed; the clock moves only when somebody sleeps.
 
 use std::sync::Arc;
 
@@ -95,6 +97,11 @@ impl World {
         let entropy = &*self.entropy;
         let bundle = Bundle::for_role(&self.root, suite, role, domain, newest, entropy);
         Arc::new(Keyring::from_bundle(bundle.unwrap()))
+    }
+
+    /// The keys of an owner's host, member included, whether the vault is initialised or not.
+    pub(super) fn keyring_before_init(&self) -> Arc<Keyring> {
+        self.keyring(Role::Owner, DomainId::DEFAULT)
     }
 
     pub(super) fn certify(&self, keyring: &Keyring) {
