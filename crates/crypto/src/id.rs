@@ -136,7 +136,10 @@ impl std::fmt::Display for Epoch {
 
 /// A text that should be an id and is not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not an id: {expected} lower-case hex digits are expected, {} were given", text.len())]
+#[error(
+    "{text:?} is not an id: {expected} lower-case hex digits are expected, {} were given",
+    text.len()
+)]
 pub struct ParseIdError {
     /// What was given.
     pub text: String,

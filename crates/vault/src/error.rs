@@ -114,7 +114,8 @@ pub enum Error {
     },
     /// The place cannot refuse a second object under one name.
     #[error(
-        "{place} lets a second writer replace an object, so two backups could destroy one another's work"
+        "{place} lets a second writer replace an object: two backups could destroy one another's \
+         work"
     )]
     NoConditions {
         /// The place.

@@ -2,9 +2,10 @@
 //!
 //! State is small and precious: the newest head seen, the host's own member keys, a lock file for
 //! each session at work, the places that were probed. It is never removed by cache commands. The
-//! cache is sealed, written once, renamed into place, and may be deleted at any time. Both lie under
-//! `<vault id>/<16 hex of the local key>`, so hosts and keys that share a folder do not meet. A host
-//! without a home goes on without. DESIGN §7, FORMAT.md §12.
+//! cache is sealed, written once, renamed into place, and may be deleted at any time. Both lie
+//! under
+//! `<vault id>/<16 hex of the local key>`, so hosts and keys that share a folder do not meet. A
+//! host without a home goes on without. DESIGN §7, FORMAT.md §12.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

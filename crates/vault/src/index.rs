@@ -1,11 +1,11 @@
 //! The index: which chunk lies where, as the ledger and its index runs say.
 //!
 //! It is a few tables (`table.rs`). Runs that no table covers are fetched, opened and made into a
-//! table; many small tables are merged into one, cut into shards by id so that no more than one shard
-//! is in memory. Of what a run says only packs count that the ledger knows as good and of the same
-//! session, so neither a stale cache nor a lying run leads to a pack that may vanish. Any number of
-//! processes share the cache without a lock: files are written once and renamed into place.
-//! DESIGN §7.
+//! table; many small tables are merged into one, cut into shards by id so that no more than one
+//! shard is in memory. Of what a run says only packs count that the ledger knows as good and of the
+//! same session, so neither a stale cache nor a lying run leads to a pack that may vanish. Any
+//! number of processes share the cache without a lock: files are written once and renamed into
+//! place. DESIGN §7.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

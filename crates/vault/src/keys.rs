@@ -1,7 +1,7 @@
 //! Keys of a vault: slots that a passphrase opens, bundles for new members.
 //!
-//! A new member's bundle is made here, and its certificate stands in the ledger before the bundle is
-//! given out, so a key file works from its first moment. DESIGN §6.
+//! A new member's bundle is made here, and its certificate stands in the ledger before the bundle
+//! is given out, so a key file works from its first moment. DESIGN §6.
 
 use crypto::{Bundle, Certificate, DomainId, MemberKeys, Role, Slot};
 use format::{SLOT_BYTES_MAX, SLOTS_MAX, VaultNames};

@@ -1,9 +1,9 @@
 //! The engine: chunks in, chunks out.
 //!
 //! A [`Vault`] is a place, keys, a ledger and an index. A [`Writer`] is a session: it names chunks,
-//! stores what is new in packs, publishes them and commits one snapshot. A [`Reader`] gives verified
-//! chunks back. Verification reads everything again, with keys or without. What the chunks mean is
-//! for the rooms above: this one knows neither file systems nor stores. DESIGN §7, §9.
+//! stores what is new in packs, publishes them and commits one snapshot. A [`Reader`] gives
+//! verified chunks back. Verification reads everything again, with keys or without. What the chunks
+//! mean is for the rooms above: this one knows neither file systems nor stores. DESIGN §7, §9.
 
 mod compression;
 mod config;

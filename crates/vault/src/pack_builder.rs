@@ -1,8 +1,8 @@
 //! A pack that is being filled: frames go in, a built pack comes out.
 //!
-//! Full packs have streams of one constant length, the last of a session the Padmé length of what it
-//! holds; segments ignore where chunks begin. What the place sees of a backup is a number of packs.
-//! DESIGN §5, FORMAT.md §6.
+//! Full packs have streams of one constant length, the last of a session the Padmé length of what
+//! it holds; segments ignore where chunks begin. What the place sees of a backup is a number of
+//! packs. DESIGN §5, FORMAT.md §6.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! Reads ranges of packs' streams, from the place or from the host's own copy.
 //!
 //! A pack is read in blocks of 16 segments, 1 MiB of its stream, so that a restore shows the place
-//! only which blocks it reads. The data key of a pack is opened once. A writer that can open no pack
-//! reads the metadata packs that it kept (`cache/packs/<name>`: the data key sealed under the local
-//! key, then the object as it lies in the place). DESIGN §5, §6.
+//! only which blocks it reads. The data key of a pack is opened once. A writer that can open no
+//! pack reads the metadata packs that it kept (`cache/packs/<name>`: the data key sealed under the
+//! local key, then the object as it lies in the place). DESIGN §5, §6.
 
 use std::fs::File;
 use std::ops::Range;

@@ -1,9 +1,10 @@
-//! Reads chunks. What comes back has the name that was asked for, or is an error that names the pack.
+//! Reads chunks. What comes back has the name that was asked for, or is an error that names the
+//! pack.
 //!
 //! A chunk is found in the index, its frame is read from a pack and opened within its declared
-//! length, and the chunk's id is computed anew from its bytes: sealing proves that some member wrote
-//! them, only the id proves that they are what was asked for (P2). When a pack fails, others that
-//! hold the chunk are tried, then the ledger is read on once, and only then it is damage.
+//! length, and the chunk's id is computed anew from its bytes: sealing proves that some member
+//! wrote them, only the id proves that they are what was asked for (P2). When a pack fails, others
+//! that hold the chunk are tried, then the ledger is read on once, and only then it is damage.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -1,10 +1,10 @@
 //! A table of chunks: where each lies, sorted by id, to be searched without being loaded.
 //!
-//! The structure is: packs, the index runs that it covers, a filter, a fan-out over the first bits of
-//! the ids, then the entries. Ids are uniform, so the fan-out leads to a short bucket; of the entries
-//! only the segments that are asked for are opened. In memory stay the packs, the filter and the
-//! fan-out: about 2 bytes per chunk. A table lies sealed in the cache, or in memory for a host without
-//! one. FORMAT.md §12.
+//! The structure is: packs, the index runs that it covers, a filter, a fan-out over the first bits
+//! of the ids, then the entries. Ids are uniform, so the fan-out leads to a short bucket; of the
+//! entries only the segments that are asked for are opened. In memory stay the packs, the filter
+//! and the fan-out: about 2 bytes per chunk. A table lies sealed in the cache, or in memory for a
+//! host without one. FORMAT.md §12.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! A vault that is open: its place, its keys, its ledger, its index.
 //!
 //! Opening reads and appends nothing. The host's member is made and certified just before the first
-//! record that it appends. Sessions that died on this host are abandoned before a new one is opened.
-//! DESIGN §6, §9.
+//! record that it appends. Sessions that died on this host are abandoned before a new one is
+//! opened. DESIGN §6, §9.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -52,11 +52,12 @@ pub struct Snapshot {
 }
 
 impl Vault {
-    /// Opens the vault that a place holds. Reads the ledger; appends nothing. A host's new member is
-    /// called `label`.
+    /// Opens the vault that a place holds. Reads the ledger; appends nothing. A host's new member
+    /// is called `label`.
     ///
     /// # Errors
-    /// [`Error::NoVault`], [`Error::Config`], [`Error::OtherVault`], errors of the place and ledger.
+    /// [`Error::NoVault`], [`Error::Config`], [`Error::OtherVault`], errors of the place and
+    /// ledger.
     pub fn open(
         components: Components,
         folders: &Folders,

@@ -1,8 +1,8 @@
 //! Verification: everything that the ledger needs is there and is what it was.
 //!
 //! Without a key, every needed pack and run has the bytes of its name and the ledger's chain and
-//! signatures hold. With a key also: runs and trees open, every chunk that a snapshot reaches lies in
-//! a good pack that is there; with [`VerifyDepth::Data`] every chunk of every pack is opened and
+//! signatures hold. With a key also: runs and trees open, every chunk that a snapshot reaches lies
+//! in a good pack that is there; with [`VerifyDepth::Data`] every chunk of every pack is opened and
 //! named anew. Each finding says which snapshots and paths it hurts. The host's own copies are not
 //! asked: what counts is what lies in the place. DESIGN §9, P5.
 

@@ -1,11 +1,11 @@
 //! A session at work: chunks in, packs out, one snapshot at the end.
 //!
-//! Worker threads each hold a [`Lane`]: it names a chunk, looks it up, and compresses what is new into
-//! frames; frames go into the one open pack of their type, which is sealed in place as it fills.
-//! Uploading threads name, store and publish filled packs (`upload.rs`). Invariants, DESIGN §9: a
-//! chunk counts as known only when a good pack of the domain holds it or this session stores it; a
-//! record names only what is durable; before each record, every pack that was relied on is checked
-//! against the newest state.
+//! Worker threads each hold a [`Lane`]: it names a chunk, looks it up, and compresses what is new
+//! into frames; frames go into the one open pack of their type, which is sealed in place as it
+//! fills. Uploading threads name, store and publish filled packs (`upload.rs`). Invariants, DESIGN
+//! §9: a chunk counts as known only when a good pack of the domain holds it or this session stores
+//! it; a record names only what is durable; before each record, every pack that was relied on is
+//! checked against the newest state.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -150,8 +150,8 @@ pub struct SnapshotDraft {
 pub enum CommitOutcome {
     /// The snapshot stands.
     Committed(Committed),
-    /// A pack that the session relied on came under suspicion or was lost meanwhile. Walk again with
-    /// the same writer, what is stored is not stored twice, and commit again.
+    /// A pack that the session relied on came under suspicion or was lost meanwhile. Walk again
+    /// with the same writer, what is stored is not stored twice, and commit again.
     Again,
     /// Nothing was to be stored.
     Rehearsed,

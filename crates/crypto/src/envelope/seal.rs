@@ -52,8 +52,8 @@ impl ObjectSealer {
         Ok(Self::start(header, &key, buffer))
     }
 
-    /// As [`Self::new`]; also gives the data key, sealed under `local`, for a host that keeps a copy
-    /// of the object in its cache and could not open it otherwise.
+    /// As [`Self::new`]; also gives the data key, sealed under `local`, for a host that keeps a
+    /// copy of the object in its cache and could not open it otherwise.
     ///
     /// # Errors
     /// Those of [`Self::new`]; [`Error::Wrapping`] for all but metadata packs: no host may open its

@@ -1,7 +1,7 @@
 //! Damage is named, never returned.
 //!
-//! Every object of a small vault is flipped, cut, emptied, removed, swapped; what is read is what was
-//! stored or an error, and verification names the object.
+//! Every object of a small vault is flipped, cut, emptied, removed, swapped; what is read is what
+//! was stored or an error, and verification names the object.
 
 use super::*;
 use places::ObjectName;

@@ -1,7 +1,8 @@
 //! Reads whole packs: by name alone, or opening every chunk.
 //!
-//! Packs are shared out among threads, one at a time each. A pack whose bytes do not have its name is
-//! then searched frame by frame for what can still be read, so that only what is really hurt is named.
+//! Packs are shared out among threads, one at a time each. A pack whose bytes do not have its name
+//! is then searched frame by frame for what can still be read, so that only what is really hurt is
+//! named.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -1,7 +1,7 @@
 //! Walks each snapshot from its root: every chunk that it reaches lies in a good pack.
 //!
-//! A subtree that was found whole is not walked again, in this snapshot or another; a hurt one is, so
-//! that each snapshot's hurt paths are named.
+//! A subtree that was found whole is not walked again, in this snapshot or another; a hurt one is,
+//! so that each snapshot's hurt paths are named.
 
 use std::collections::HashSet;
 
