@@ -1,0 +1,12 @@
+//! A long list of a record, in clear.
+//! Property: decode never panics, and whatever it accepts encodes back to the same bytes.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use strongroom_fuzz::properties;
+
+fuzz_target!(|data: &[u8]| {
+    properties::list_of_refs(data);
+    properties::list_of_objects(data);
+});
