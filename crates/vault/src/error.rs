@@ -133,6 +133,12 @@ pub enum Error {
         /// Which.
         session: SessionId,
     },
+    /// Another member's record claims a pack that this session made.
+    #[error("a record of another session claims pack {pack}, which this session made")]
+    PackTaken {
+        /// The pack.
+        pack: Digest,
+    },
     /// Something asked for is out of its limits.
     #[error("{what} is {value}; it must be between {least} and {most}")]
     OutOfLimits {
@@ -197,7 +203,9 @@ impl Error {
             | Self::ChunkMissing { .. }
             | Self::Config { .. } => ErrorKind::Corrupt,
             Self::NoVault { .. } | Self::NoSnapshot { .. } => ErrorKind::NotFound,
-            Self::VaultExists { .. } | Self::NoConditions { .. } => ErrorKind::Conflict,
+            Self::VaultExists { .. } | Self::NoConditions { .. } | Self::PackTaken { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Unfinished { .. } | Self::NoSlot { .. } | Self::OtherVault { .. } => {
                 ErrorKind::Denied
             }

@@ -129,6 +129,7 @@ impl Uploads {
         let mut ledger = shared.ledger();
         let appended = ledger.append(|state| {
             check_open(state, shared.session)?;
+            check_own(state, shared.session, &unpublished.listings)?;
             if relies_on_trouble(shared, state) {
                 return Ok(None);
             }
@@ -262,6 +263,7 @@ impl Inner {
         let mut ledger = shared.ledger();
         ledger.append(|state| {
             check_open(state, shared.session)?;
+            check_own(state, shared.session, &unpublished.listings)?;
             Ok::<_, Error>(Some(Draft::packs(shared.session, needs.clone())))
         })?;
         unpublished.last_record = shared.clock.now();
@@ -317,6 +319,19 @@ fn check_open(state: &State, session: SessionId) -> Result<()> {
     match state.session(session).map(|s| s.status) {
         Some(SessionStatus::Open) => Ok(()),
         _ => Err(Error::Closed { session }),
+    }
+}
+
+/// Checks that nobody else's record named a pack of this session first: the ledger would count it as
+/// theirs, and what it holds as theirs to abandon.
+fn check_own(state: &State, session: SessionId, listings: &[PackListing]) -> Result<()> {
+    let taken = |listing: &&PackListing| {
+        state.pack_standing(&listing.name) != PackStanding::Unknown
+            && state.pack(&listing.name).is_none_or(|origin| origin.session != session)
+    };
+    match listings.iter().find(taken) {
+        None => Ok(()),
+        Some(listing) => Err(Error::PackTaken { pack: listing.name }),
     }
 }
 

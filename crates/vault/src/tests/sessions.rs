@@ -175,3 +175,33 @@ fn a_rehearsal_counts_and_writes_nothing() {
     assert_eq!(writer.commit(draft(root)).unwrap(), CommitOutcome::Rehearsed);
     assert_eq!(world.place.names(), names);
 }
+
+#[test]
+fn a_pack_that_another_session_claims_first_stops_the_commit() {
+    let world = World::new(17);
+    let mut vault = world.open();
+    let mut writer = vault.write(WriteOptions::default()).unwrap();
+    let packs = || world.place.names().into_iter().filter(|n| n.as_str().starts_with("packs/"));
+    let content = noise(1, 6_000_000);
+    let mut lane = writer.lane().unwrap();
+    for piece in content.chunks(1_000_000) {
+        lane.store(ChunkKind::Content, piece).unwrap();
+    }
+    let leaf = format::NodeEncoder::new(0).take();
+    let root = lane.store(ChunkKind::Node, &leaf).unwrap().chunk;
+    lane.flush().unwrap();
+    drop(lane);
+    let uploaded = (0..500).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        packs().next()
+    });
+    let name = uploaded.unwrap().as_str().rsplit('/').next().unwrap().parse().unwrap();
+
+    let mut thief = world.open_at(Arc::new(world.place.clone()), "thief");
+    let session = thief.write(WriteOptions::default()).unwrap().session();
+    let needs = vec![format::ObjectRef::Pack(name)];
+    thief.ledger().append_one(Draft::packs(session, needs)).unwrap();
+
+    let error = writer.commit(draft(root)).unwrap_err();
+    assert!(matches!(error, Error::PackTaken { pack } if pack == name), "{error}");
+}
