@@ -44,23 +44,24 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
-    pub(crate) fn new(compression: Compression, paranoia: Paranoia) -> Result<Self> {
+    pub(crate) fn new(compression: Compression, paranoia: Paranoia) -> Self {
         let level = match compression {
             Compression::None => None,
             Compression::Fast => Some(1),
             Compression::Default => Some(3),
             Compression::Max => Some(19),
         };
-        let context = level.map(zstd::bulk::Compressor::new).transpose();
-        let context = context.map_err(|error| Error::object("the compressor", error))?;
-        Ok(Self {
+        let context = level.map(|level| {
+            zstd::bulk::Compressor::new(level).expect("levels 1, 3 and 19 are zstd's")
+        });
+        Self {
             context,
             probe: Probe::new(),
             paranoia,
             frames: 0,
             output: Vec::new(),
-            check: Decompressor::new()?,
-        })
+            check: Decompressor::new(),
+        }
     }
 
     /// What is to be stored for a frame: compressed when that is shorter.
@@ -94,9 +95,9 @@ pub(crate) struct Decompressor {
 }
 
 impl Decompressor {
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Self {
         let context = zstd::bulk::Decompressor::new();
-        Ok(Self { context: context.map_err(|error| Error::object("the decompressor", error))? })
+        Self { context: context.expect("without a dictionary there is nothing to refuse") }
     }
 
     /// The frame's bytes, exactly `plain_length` of them.

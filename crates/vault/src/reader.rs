@@ -217,10 +217,7 @@ impl Reader {
     ) -> Result<Vec<u8>> {
         let lock = || self.0.decompressors.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = lock().pop();
-        let mut decompressor = match idle {
-            Some(decompressor) => decompressor,
-            None => Decompressor::new()?,
-        };
+        let mut decompressor = idle.unwrap_or_else(Decompressor::new);
         let plain = decompressor.decompress(codec, stored, plain_length);
         lock().push(decompressor);
         plain

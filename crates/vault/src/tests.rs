@@ -78,7 +78,7 @@ fn options() -> CreateOptions<'static> {
 
 /// Stores these contents, and one node that stands for the tree.
 fn store(writer: &Writer, contents: &[&[u8]]) -> (Vec<ChunkRef>, ChunkRef) {
-    let mut lane = writer.lane().unwrap();
+    let mut lane = writer.lane();
     let chunks =
         contents.iter().map(|c| lane.store(ChunkKind::Content, c).unwrap().chunk).collect();
     let empty_leaf = format::NodeEncoder::new(0).take();

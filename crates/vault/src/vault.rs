@@ -370,7 +370,14 @@ impl Vault {
         };
         let content = Mutex::new(PackBuilder::new(mould(ObjectKind::ContentPack)?));
         let meta = Mutex::new(PackBuilder::new(mould(ObjectKind::MetadataPack)?));
+        let Config { chunk_min, chunk_avg, chunk_max, .. } = self.config;
+        let chunk_sizes = chunker::ChunkSizes::new(chunk_min, chunk_avg, chunk_max)
+            .map_err(|error| Error::object("the config", error))?;
+        let gear = chunker::Gear::from_bytes(&keyring.chunker(domain)?.gear_tables());
         Ok(Shared {
+            gear: Arc::new(gear),
+            chunk_sizes,
+            tree_key: Arc::new(keyring.tree(domain)?),
             index_key: keyring.index(domain, epoch)?,
             index_epoch: epoch,
             content_names: keyring.content_names(domain)?,

@@ -83,6 +83,9 @@ pub(crate) struct Shared {
     pub(crate) index_epoch: format::Epoch,
     pub(crate) content_names: NameKey,
     pub(crate) node_names: NameKey,
+    pub(crate) gear: Arc<Gear>,
+    pub(crate) chunk_sizes: ChunkSizes,
+    pub(crate) tree_key: Arc<TreeKey>,
     pub(crate) content: Mutex<PackBuilder>,
     pub(crate) meta: Mutex<PackBuilder>,
     /// Chunks that this session stores and has not published yet.
@@ -203,23 +206,13 @@ impl Writer {
     }
 
     /// A new chunker for one thread.
-    ///
-    /// # Errors
-    /// When the role holds no chunker key.
-    pub fn chunker(&self) -> Result<Chunker> {
-        let Config { chunk_min, chunk_avg, chunk_max, .. } = self.shared.config;
-        let sizes = ChunkSizes::new(chunk_min, chunk_avg, chunk_max)
-            .map_err(|error| Error::object("the config", error))?;
-        let key = self.shared.keyring.chunker(self.shared.domain)?;
-        Ok(Chunker::new(Arc::new(Gear::from_bytes(&key.gear_tables())), sizes))
+    pub fn chunker(&self) -> Chunker {
+        Chunker::new(self.shared.gear.clone(), self.shared.chunk_sizes)
     }
 
     /// The key of the trees' boundaries.
-    ///
-    /// # Errors
-    /// When the role holds no tree key.
-    pub fn tree_key(&self) -> Result<Arc<TreeKey>> {
-        Ok(Arc::new(self.shared.keyring.tree(self.shared.domain)?))
+    pub fn tree_key(&self) -> Arc<TreeKey> {
+        self.shared.tree_key.clone()
     }
 
     /// The sizes of trees' nodes.
@@ -228,16 +221,13 @@ impl Writer {
     }
 
     /// What one thread stores through.
-    ///
-    /// # Errors
-    /// When no compressor can be made.
-    pub fn lane(&self) -> Result<Lane<'_>> {
-        Ok(Lane {
+    pub fn lane(&self) -> Lane<'_> {
+        Lane {
             writer: self,
-            compressor: Compressor::new(self.compression, self.paranoia)?,
+            compressor: Compressor::new(self.compression, self.paranoia),
             content: OpenFrame::default(),
             meta: OpenFrame::default(),
-        })
+        }
     }
 
     /// What was done so far.
@@ -292,7 +282,7 @@ impl Writer {
             counts: draft.counts,
         };
         let stored = {
-            let mut lane = self.lane()?;
+            let mut lane = self.lane();
             let stored = lane.store(ChunkKind::Descriptor, &descriptor.encode())?;
             lane.flush()?;
             stored

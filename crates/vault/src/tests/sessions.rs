@@ -141,7 +141,7 @@ fn a_place_that_fails_stops_the_session_and_harms_no_snapshot() {
         let mut vault = world.open_at(Arc::new(place), "host");
         let failed = (|| {
             let mut writer = vault.write(WriteOptions::default())?;
-            let mut lane = writer.lane()?;
+            let mut lane = writer.lane();
             for piece in content.chunks(1_000_000) {
                 lane.store(ChunkKind::Content, piece)?;
             }
@@ -183,7 +183,7 @@ fn a_pack_that_another_session_claims_first_stops_the_commit() {
     let mut writer = vault.write(WriteOptions::default()).unwrap();
     let packs = || world.place.names().into_iter().filter(|n| n.as_str().starts_with("packs/"));
     let content = noise(1, 6_000_000);
-    let mut lane = writer.lane().unwrap();
+    let mut lane = writer.lane();
     for piece in content.chunks(1_000_000) {
         lane.store(ChunkKind::Content, piece).unwrap();
     }
