@@ -22,7 +22,7 @@ use std::io::Read;
 
 use format::{Counts, PathKey, SnapshotContent, Timestamp};
 use tree::{Boundary, Builder};
-use vault::{CommitOutcome, DryRun, Reader, SnapshotDraft, Vault, WriteOptions, Writer};
+use vault::{CommitOutcome, Reader, Rehearsal, SnapshotDraft, Vault, WriteOptions, Writer};
 
 pub use options::{BackupCounts, BackupOptions, BackupReport};
 
@@ -142,11 +142,7 @@ impl<'a> Archiver<'a> {
     }
 
     /// Walks and compares, reads no file and writes nothing.
-    fn count<S: tree::NodeSource<Error = vault::Error>>(
-        &self,
-        source: Source,
-        mut base: Base<S>,
-    ) -> Result<BackupReport> {
+    fn count(&self, source: Source, mut base: Base) -> Result<BackupReport> {
         let mut report = BackupReport::default();
         let mut walker = self.walker(source, &mut report.problems)?;
         while let Some(found) = walker.next(&mut report.problems) {
@@ -182,6 +178,7 @@ impl<'a> Archiver<'a> {
         let draft = self.draft(vec![path.to_vec()], root.id, &report);
         match writer.commit(draft)? {
             CommitOutcome::Again => Err(Error::Restless { attempts: 1 }),
+            CommitOutcome::Rehearsed => Ok(report),
             CommitOutcome::Committed(committed) => {
                 report.snapshot = Some(committed.snapshot);
                 report.seq = Some(committed.seq);
@@ -242,8 +239,9 @@ impl<'a> Archiver<'a> {
     }
 
     fn write_options(&self, base: Option<format::SessionId>) -> WriteOptions {
-        let BackupOptions { domain, compression, pack_size, paranoid, .. } = *self.options;
-        WriteOptions { domain, base, compression, pack_size, paranoid, dry_run: DryRun::No }
+        let BackupOptions { domain, compression, pack_size, paranoia, .. } = *self.options;
+        let rehearsal = Rehearsal::No;
+        WriteOptions { domain, base, compression, pack_size, paranoia, rehearsal }
     }
 
     fn draft(

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use crypto::{ChunkId, DomainId};
 use format::{ChunkKind, ChunkRef, Content, EntryKind, Extra, ExtraAt, FileEntry, Hole};
 use tree::{RecipeChunk, RecipeReader};
-use vault::Reader;
+use vault::{Nodes, Reader};
 
 use crate::error::PathText;
-use crate::nodes::{Recipes, tree_error_at};
+use crate::nodes::tree_error_at;
 use crate::{Error, Result};
 
 /// The extra metadata of an entry, wherever it lies.
@@ -39,7 +39,7 @@ pub(crate) struct Chunks {
 
 enum List {
     Inline { chunks: std::vec::IntoIter<(ChunkId, u32)>, offset: u64 },
-    Recipe(Box<RecipeReader<Recipes>>),
+    Recipe(Box<RecipeReader<Nodes>>),
 }
 
 impl Chunks {
@@ -49,8 +49,7 @@ impl Chunks {
                 List::Inline { chunks: chunks.clone().into_iter(), offset: 0 }
             }
             Content::Recipe { root, .. } => {
-                let source = Recipes { reader: reader.clone(), domain };
-                List::Recipe(Box::new(RecipeReader::new(source, *root)))
+                List::Recipe(Box::new(RecipeReader::new(reader.recipes(domain), *root)))
             }
         };
         Self { path: path.to_vec(), list }

@@ -4,9 +4,7 @@
 //! capabilities are kept; other `security.` and `system.` attributes belong to the machine, not to
 //! the file. A file system without attributes has none, which is no problem. DESIGN.md §10.
 
-use format::{
-    EXTRA_BYTES_MAX, Extra, HOLES_MAX, Hole, XATTR_BYTES_MAX, XATTRS_MAX, Xattr,
-};
+use format::{EXTRA_BYTES_MAX, Extra, HOLES_MAX, Hole, XATTR_BYTES_MAX, XATTRS_MAX, Xattr};
 use rustix::fd::AsFd;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
@@ -110,8 +108,7 @@ fn read_value(
 /// Whether attributes of this name are kept.
 pub(crate) fn is_kept(name: &[u8]) -> bool {
     let spaces: [&[u8]; 3] = [b"user.", b"trusted.", b"system.posix_acl_"];
-    name.len() <= 255
-        && (name == CAPABILITY || spaces.iter().any(|space| name.starts_with(space)))
+    name.len() <= 255 && (name == CAPABILITY || spaces.iter().any(|space| name.starts_with(space)))
 }
 
 /// The attribute that gives a program rights, as setuid does.

@@ -17,6 +17,8 @@ mod progress;
 mod restore;
 mod source;
 mod stat;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub use archive::{BackupCounts, BackupOptions, BackupReport, backup, backup_stream};
@@ -25,7 +27,5 @@ pub use error::{Error, ErrorKind, PROBLEMS_KEPT_MAX, PathText, Problem, Problems
 pub use exclude::{Choice, Patterns};
 pub use list::{Depth, ListedEntry, find, list, open_file};
 pub use progress::{Cancel, Progress, Quiet};
-pub use restore::{
-    Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore,
-};
+pub use restore::{Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore};
 pub use source::absolute_path;

@@ -3,7 +3,6 @@
 //! A folder's listing and its subtree are each one range of keys, so listing reads only what it
 //! shows. Entries come in key order: a folder's whole listing before what lies deeper. DESIGN.md §8.
 
-use crypto::DomainId;
 use format::{ChunkId, EntryKind, FileEntry, PathKey, SnapshotContent};
 use vault::{Reader, Snapshot};
 
@@ -34,12 +33,12 @@ pub struct ListedEntry {
 
 /// Lists what lies at an absolute path: a folder's entries in key order, or the one entry of
 /// anything else. Ends after the first error.
-pub fn list<'r>(
-    reader: &'r Reader,
+pub fn list(
+    reader: &Reader,
     snapshot: &Snapshot,
     path: &[u8],
     depth: Depth,
-) -> Result<impl Iterator<Item = Result<ListedEntry>> + use<'r>> {
+) -> Result<impl Iterator<Item = Result<ListedEntry>> + use<>> {
     let key = key_of(path)?;
     let found = find(reader, snapshot, path)?;
     let root = files_root(snapshot)?;
@@ -79,11 +78,6 @@ pub(crate) fn files_root(snapshot: &Snapshot) -> Result<ChunkId> {
         .filter(|descriptor| descriptor.content == SnapshotContent::Files)
         .map(|descriptor| descriptor.root)
         .ok_or(Error::NoFiles { snapshot: snapshot.id })
-}
-
-/// The domain whose chunks a snapshot names.
-pub(crate) fn domain_of(snapshot: &Snapshot) -> DomainId {
-    snapshot.domain
 }
 
 /// The key of an absolute path.

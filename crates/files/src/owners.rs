@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn the_first_name_of_a_number_counts_and_bad_lines_do_not() {
-        let names = names(b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:\n+::\nnobody\na:x:-1:\n:x:5:\n");
+        let names =
+            names(b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:\n+::\nnobody\na:x:-1:\n:x:5:\n");
         assert_eq!(names, HashMap::from([(0, b"root".to_vec())]));
     }
 }

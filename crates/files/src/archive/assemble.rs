@@ -37,7 +37,11 @@ struct Inode {
 enum InodeState {
     /// Its first name is on the way through the workers.
     Pending,
-    Known { content: Content, extra: ExtraAt, size: u64 },
+    Known {
+        content: Content,
+        extra: ExtraAt,
+        size: u64,
+    },
     Unreadable,
 }
 

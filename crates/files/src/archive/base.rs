@@ -9,35 +9,32 @@ use format::{
     Timestamp,
 };
 use places::Time;
-use tree::{Cursor, NodeSource, RecipeReader};
-use vault::{Reader, Snapshot, Writer};
+use tree::{Cursor, RecipeReader};
+use vault::{Nodes, Reader, Snapshot, Writer};
 
 use super::{Archiver, BackupOptions};
 use crate::Result;
 use crate::stat::Stat;
 
 /// The base's tree, at the place of the walk.
-pub(crate) struct Base<S> {
+pub(crate) struct Base {
     id: Option<SessionId>,
     domain: DomainId,
     start: Time,
-    cursor: Option<Cursor<S>>,
+    cursor: Option<Cursor<Nodes>>,
     problem: Option<String>,
 }
 
 /// Beyond so many entries that the walk does not have, the cursor jumps.
 const STEPS_MAX: usize = 16;
 
-impl<'r> Base<()> {
+impl Base {
     /// The base's tree from its start; nothing, when there is no base or it holds no files.
-    pub(crate) fn new(
-        snapshot: Option<&Snapshot>,
-        reader: &'r Reader,
-    ) -> Base<impl NodeSource<Error = vault::Error> + use<'r>> {
+    pub(crate) fn new(snapshot: Option<&Snapshot>, reader: &Reader) -> Self {
         let domain = snapshot.map_or(DomainId::DEFAULT, |snapshot| snapshot.domain);
         let descriptor = snapshot.and_then(|snapshot| snapshot.descriptor.as_ref());
         let files = descriptor.filter(|d| d.content == SnapshotContent::Files);
-        Base {
+        Self {
             id: files.map(|descriptor| descriptor.session),
             domain,
             start: files.map_or(Time::EPOCH, |descriptor| descriptor.start),
@@ -45,9 +42,7 @@ impl<'r> Base<()> {
             problem: None,
         }
     }
-}
 
-impl<S: NodeSource<Error = vault::Error>> Base<S> {
     /// The base's entry of this key. Keys must be asked for in order.
     pub(crate) fn entry(&mut self, key: &PathKey) -> Option<FileEntry> {
         let found = find(self.cursor.as_mut()?, key.as_bytes());
@@ -72,10 +67,7 @@ impl<S: NodeSource<Error = vault::Error>> Base<S> {
     }
 }
 
-fn find<S: NodeSource<Error = vault::Error>>(
-    cursor: &mut Cursor<S>,
-    key: &[u8],
-) -> Result<Option<FileEntry>, String> {
+fn find(cursor: &mut Cursor<Nodes>, key: &[u8]) -> Result<Option<FileEntry>, String> {
     for _ in 0..STEPS_MAX {
         match cursor.peek().map_err(|error| error.to_string())? {
             None => return Ok(None),
@@ -97,7 +89,7 @@ fn find<S: NodeSource<Error = vault::Error>>(
 
 impl Archiver<'_> {
     /// Whether a file's content is what the base has of it.
-    pub(crate) fn is_unchanged<S>(&self, known: &FileEntry, stat: &Stat, base: &Base<S>) -> bool {
+    pub(crate) fn is_unchanged(&self, known: &FileEntry, stat: &Stat, base: &Base) -> bool {
         let BackupOptions { force, ignore_inode, ignore_ctime, .. } = *self.options;
         let is_file = known.kind == EntryKind::File && stat.kind == EntryKind::File;
         let is_old = known.ctime == stat.ctime && is_well_before(stat.ctime, base.start);
@@ -110,7 +102,7 @@ impl Archiver<'_> {
     }
 
     /// Whether what the base says of a folder, link or device still holds: its target, attributes.
-    pub(crate) fn is_undisturbed<S>(&self, known: &FileEntry, stat: &Stat, base: &Base<S>) -> bool {
+    pub(crate) fn is_undisturbed(&self, known: &FileEntry, stat: &Stat, base: &Base) -> bool {
         !self.options.force
             && known.kind == stat.kind
             && known.mtime == stat.mtime
@@ -124,7 +116,8 @@ impl Archiver<'_> {
 /// change after it.
 fn is_well_before(time: Timestamp, start: Time) -> bool {
     const GRAIN_MILLIS: i64 = 2000;
-    let millis = time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos / 1_000_000));
+    let millis =
+        time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos / 1_000_000));
     start.as_millis().saturating_sub(millis) >= GRAIN_MILLIS
 }
 

@@ -103,10 +103,21 @@ pub(crate) struct Done {
 
 /// An entry that is ready for the tree, or waits for the name that came before.
 pub(crate) enum DoneEntry {
-    Ready { key: PathKey, entry: FileEntry, names: Names },
-    Link { key: PathKey, path: Vec<u8>, stat: Stat, known: Known },
+    Ready {
+        key: PathKey,
+        entry: FileEntry,
+        names: Names,
+    },
+    Link {
+        key: PathKey,
+        path: Vec<u8>,
+        stat: Stat,
+        known: Known,
+    },
     /// Could not be read: other names of the same inode cannot either.
-    Unreadable { names: Names },
+    Unreadable {
+        names: Names,
+    },
 }
 
 /// Which inode an entry is of, if it has several names.

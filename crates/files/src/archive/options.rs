@@ -38,7 +38,7 @@ pub struct BackupOptions {
     /// The size of packs in bytes, if not the vault's own.
     pub pack_size: Option<u32>,
     /// How much of what is compressed is checked again before it is published.
-    pub paranoid: Paranoia,
+    pub paranoia: Paranoia,
     /// How many threads read; one per core when `None`.
     pub read_threads: Option<NonZeroUsize>,
     /// When the backup began, as it will claim.
@@ -62,7 +62,7 @@ impl BackupOptions {
             domain: None,
             compression: Compression::default(),
             pack_size: None,
-            paranoid: Paranoia::default(),
+            paranoia: Paranoia::default(),
             read_threads: None,
             start,
             dry_run: false,

@@ -5,7 +5,7 @@
 //! DESIGN.md §10.
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
-use tree::{Builder, NodeSink, NodeSource, Root};
+use tree::{Builder, NodeSink, Root};
 use vault::{Reader, Writer};
 
 use super::assemble::Assembly;
@@ -25,12 +25,12 @@ const BATCHES_EARLY_MAX: u64 = 128;
 
 impl Archiver<'_> {
     /// Walks once; says the root of what it built.
-    pub(crate) fn pass<S: NodeSource<Error = vault::Error>>(
+    pub(crate) fn pass(
         &self,
         writer: &Writer,
         reader: &Reader,
         source: Source,
-        base: Base<S>,
+        base: Base,
     ) -> Result<(Root, BackupReport)> {
         let threads = self.options.threads();
         let (to_workers, batches) = bounded::<Batch>(threads * BATCHES_QUEUED);
@@ -79,11 +79,11 @@ impl Archiver<'_> {
     }
 }
 
-struct Pass<'a, 'o, S, K> {
+struct Pass<'a, 'o, K> {
     archiver: &'a Archiver<'o>,
     writer: &'a Writer,
     reader: &'a Reader,
-    base: Base<S>,
+    base: Base,
     assembly: Assembly<'a, K>,
     batch: Batch,
     report: BackupReport,
@@ -91,11 +91,7 @@ struct Pass<'a, 'o, S, K> {
     from_workers: Receiver<Done>,
 }
 
-impl<S, K> Pass<'_, '_, S, K>
-where
-    S: NodeSource<Error = vault::Error>,
-    K: NodeSink<Error = vault::Error>,
-{
+impl<K: NodeSink<Error = vault::Error>> Pass<'_, '_, K> {
     fn walk(&mut self, source: Source) -> Result<()> {
         let mut walker = self.archiver.walker(source, &mut self.report.problems)?;
         while let Some(found) = walker.next(&mut self.report.problems) {

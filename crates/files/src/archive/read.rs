@@ -171,7 +171,8 @@ impl<'a> FileSource<'a> {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let Some(range) = self.ranges.last_mut() else { return Ok(0) };
-        let wanted = buffer.len().min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+        let wanted =
+            buffer.len().min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
         let count = loop {
             match rustix::io::pread(self.file.as_fd(), &mut buffer[..wanted], range.start) {
                 Err(Errno::INTR) => {}
@@ -218,10 +219,8 @@ pub(crate) fn stream_entry(content: Content, size: u64) -> FileEntry {
 pub(crate) fn stream_error(path: &[u8], error: ContentError<std::io::Error>) -> Error {
     match error {
         ContentError::Vault(error) => error,
-        ContentError::Source(source) => Error::System {
-            action: "reading",
-            path: crate::error::PathText::new(path),
-            source,
-        },
+        ContentError::Source(source) => {
+            Error::System { action: "reading", path: crate::error::PathText::new(path), source }
+        }
     }
 }

@@ -10,9 +10,7 @@ use vault::Writer;
 use super::Archiver;
 use super::batch::{Batch, Done, DoneEntry, Item, Known, Names, Work};
 use super::content::ContentStore;
-use super::read::{
-    ReadFile, describe_file, read_file, refresh_xattrs, stream_entry, stream_error,
-};
+use super::read::{ReadFile, describe_file, read_file, refresh_xattrs, stream_entry, stream_error};
 use crate::Result;
 use crate::owners::Owners;
 use crate::progress::{Cancel, Progress};
@@ -29,7 +27,12 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub(crate) fn new(archiver: &'a Archiver<'_>, writer: &'a Writer) -> Self {
         let Archiver { owners, progress, cancel, .. } = archiver;
-        Self { store: ContentStore::new(writer, *progress, cancel), owners, progress: *progress, cancel }
+        Self {
+            store: ContentStore::new(writer, *progress, cancel),
+            owners,
+            progress: *progress,
+            cancel,
+        }
     }
 
     /// Does all that a batch asks for.
@@ -49,10 +52,12 @@ impl<'a> Worker<'a> {
 
     /// Reads a stream to its end.
     pub(crate) fn read_stream(&mut self, path: &[u8], stream: &mut dyn Read) -> Result<FileEntry> {
-        let stored = self.store.store(|buffer| loop {
-            match stream.read(buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                other => return other,
+        let stored = self.store.store(|buffer| {
+            loop {
+                match stream.read(buffer) {
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    other => return other,
+                }
             }
         });
         let (content, size) = stored.map_err(|error| stream_error(path, error))?;
@@ -97,9 +102,7 @@ impl<'a> Worker<'a> {
                 self.progress.file(&found.path());
                 read_file(&mut self.store, self.owners, &found, &mut done.problems)?
             }
-            Work::Describe => {
-                describe_file(&self.store, self.owners, &found, &mut done.problems)?
-            }
+            Work::Describe => describe_file(&self.store, self.owners, &found, &mut done.problems)?,
         };
         let names = Names::of(&found.stat);
         match read {

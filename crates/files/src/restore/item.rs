@@ -49,9 +49,7 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.items.len() >= ITEMS_MAX
-            || self.bytes >= BYTES_MAX
-            || self.folders >= FOLDERS_MAX
+        self.items.len() >= ITEMS_MAX || self.bytes >= BYTES_MAX || self.folders >= FOLDERS_MAX
     }
 
     /// This batch, leaving the next one.

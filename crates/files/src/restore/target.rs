@@ -127,8 +127,7 @@ fn split_piece(path: &[u8]) -> (&[u8], &[u8]) {
 fn open_beneath(folder: impl AsFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(&folder, path, flags, Mode::empty(), resolve) {
         // An old kernel, or a sandbox around us that does not know the call.
         Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => open_stepwise(folder, path),
