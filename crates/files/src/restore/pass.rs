@@ -124,6 +124,7 @@ impl Restorer<'_> {
                 batch: Batch::default(),
                 finisher: Finisher::default(),
                 folders: BTreeMap::new(),
+                has_forgotten: false,
                 links: HashMap::new(),
                 parent: None,
                 to_workers: Some(to_workers),
@@ -200,6 +201,9 @@ impl Restorer<'_> {
 /// written as a file of its own.
 const LINKS_MAX: usize = 1 << 15;
 
+/// So many folders wait for their metadata; with more, those beyond get it in a walk of its own.
+const FOLDERS_OPEN_MAX: usize = 1 << 15;
+
 struct Pass<'a, 'r> {
     restorer: &'a Restorer<'r>,
     target: &'a Target,
@@ -211,6 +215,8 @@ struct Pass<'a, 'r> {
     /// Folders that were made and may still get files, by where their subtree ends: so the first is
     /// the next to be finished, deepest first.
     folders: BTreeMap<Vec<u8>, ListedEntry>,
+    /// Whether there were folders beyond what is remembered.
+    has_forgotten: bool,
     links: HashMap<(u64, u64), Vec<u8>>,
     /// The folder of the entry before, relative, and its handle or why there is none.
     parent: Option<(Vec<u8>, Result<Arc<OwnedFd>, Errno>)>,
@@ -242,6 +248,34 @@ impl Pass<'_, '_> {
         }
         self.wait_for_all()?;
         self.finish_folders(None)?;
+        if self.has_forgotten { self.finish_forgotten() } else { Ok(()) }
+    }
+
+    /// Gives all folders their metadata again: with those that were remembered, those that were not.
+    /// Folders that shut this user out come last, deepest first, so that all others can be reached.
+    fn finish_forgotten(&mut self) -> Result<()> {
+        let mut selection = Selection::new(self.restorer.matcher);
+        let mut shut = Vec::new();
+        for listed in self.restorer.entries() {
+            self.restorer.cancel.check()?;
+            let listed = listed?;
+            let is_folder = listed.entry.kind == EntryKind::Folder;
+            if !is_folder || !selection.takes(&listed.path, listed.entry.kind) {
+                continue;
+            }
+            let ListedEntry { path, entry, .. } = listed;
+            let relative = self.restorer.relative(&path).to_vec();
+            let opens = entry.mode & 0o700 == 0o700;
+            let folder = Deferred::Folder { relative, path, entry: Box::new(entry) };
+            match opens {
+                true => self.finisher.wait(0, folder),
+                false => shut.push(folder),
+            }
+            self.finisher.run(self.target, &mut self.writer)?;
+        }
+        for folder in shut.into_iter().rev() {
+            self.finisher.wait(0, folder);
+        }
         self.finisher.run(self.target, &mut self.writer)
     }
 
@@ -290,7 +324,10 @@ impl Pass<'_, '_> {
             return Ok(());
         }
         self.writer.report.counts.folders += 1;
-        self.folders.insert(listed.key.subtree().end, listed);
+        match self.folders.len() < FOLDERS_OPEN_MAX {
+            true => drop(self.folders.insert(listed.key.subtree().end, listed)),
+            false => self.has_forgotten = true,
+        }
         Ok(())
     }
 
