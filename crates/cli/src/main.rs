@@ -1,1 +1,26 @@
-fn main() {}
+//! The program: arguments in, exit code out.
+//!
+//! `args` is what was typed, `context` what that means on this machine, `commands` has one file
+//! per command, and `exit` says how it ended. The work itself is `strongroom`'s. DESIGN.md §15.
+
+mod args;
+mod commands;
+mod context;
+mod environment;
+mod exit;
+mod keys;
+mod output;
+mod progress;
+mod run;
+mod selector;
+mod signals;
+mod sizes;
+mod sources;
+mod table;
+mod time;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::run()
+}

@@ -1,1 +1,81 @@
-//! strongroom
+//! Strongroom for programs: everything an embedder needs, under one roof.
+//!
+//! A [`Vault`] lies in a [`Place`]; [`open_place`] and [`create_place`] turn a [`PlaceUrl`] into
+//! one: this is the one crate that names every kind of place. Backups are made by [`backup`],
+//! looked into by [`list`], [`find`] and [`open_file`], and brought back by [`restore`]. Errors of
+//! every room below become one [`Error`], and [`Error::kind`] says what to do about it. DESIGN.md
+//! §3.
+//!
+//! # Example
+//! A vault in memory, a backup of a folder, and one file read back:
+//! ```
+//! use std::io::Read;
+//! use std::sync::Arc;
+//! use strongroom::{
+//!     BackupOptions, Cancel, Clock, Components, CreateOptions, Folders, OsEntropy, PlaceUrl,
+//!     Protection, Quiet, Suite, SystemClock, Vault,
+//! };
+//!
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("letter.txt"), "dear vault")?;
+//!
+//! let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+//! let place = strongroom::create_place(&PlaceUrl::Memory, clock.clone())?;
+//! let start = clock.now();
+//! let components = Components { place, clock, entropy: Arc::new(OsEntropy) };
+//! let options = CreateOptions {
+//!     suite: Suite::Aes256Gcm,
+//!     protection: Protection::KeyFile,
+//!     label: "here",
+//!     pack_size: None,
+//! };
+//! // The bundle is the vault's root secret: keep `owner.to_key_file()` where nobody else reads it.
+//! let (mut vault, _owner) = Vault::create(components, &Folders::default(), &options)?;
+//!
+//! let path = strongroom::absolute_path(folder.path(), "letter.txt".as_ref())?;
+//! let options = BackupOptions::new("letters", vec![path.clone()], start);
+//! let report = strongroom::backup(&mut vault, &options, &Quiet, &Cancel::new())?;
+//!
+//! let id = report.snapshot.expect("it was no dry run");
+//! let (reader, snapshot) = (vault.reader()?, vault.snapshot(id)?);
+//! let mut text = String::new();
+//! strongroom::open_file(&reader, &snapshot, &path)?.read_to_string(&mut text)?;
+//! assert_eq!(text, "dear vault");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod machine;
+mod place;
+
+pub use crypto::{
+    Argon2Parameters, Bundle, DomainId, Entropy, Error as KeyError, ErrorKind as KeyErrorKind,
+    Keyring, MemberId, OsEntropy, Role, SessionId, SessionId as SnapshotId, Suite, VaultId,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use files::{
+    BackupCounts, BackupOptions, BackupReport, Cancel, Choice, Depth, Error as FilesError,
+    ErrorKind as FilesErrorKind, FileReader, ListedEntry, Overwrite, PathText, Patterns,
+    Privileges, Problem, Problems, Progress, Quiet, RestoreCounts, RestoreOptions, RestoreReport,
+    absolute_path, backup, backup_stream, find, list, open_file, read_extra, restore,
+};
+pub use format::{
+    Config, Counts, Descriptor, Digest, EntryKind, Extra, FileEntry, Kind as RecordKind,
+    PACK_BYTES_MAX, PACK_BYTES_MIN, Record, SnapshotContent, Timestamp,
+};
+pub use ledger::{
+    Alarm, Applied, Body as RecordBody, Entry as LedgerEntry, Error as LedgerError,
+    ErrorKind as LedgerErrorKind, Ledger, Member, Outcome, ProcessMemory, RecordAt, RecordBytes,
+    Seq, Standing, State, VoidReason,
+};
+pub use machine::preferred_suite;
+pub use place::{create_place, open_place};
+pub use places::{
+    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, Place, PlaceUrl, SystemClock, Time,
+};
+pub use vault::{
+    Committed, Components, Compression, CreateOptions, Damage, DomainChoice, Error as VaultError,
+    ErrorKind as VaultErrorKind, Folders, HurtPath, Paranoia, Protection, Reader, Snapshot,
+    SnapshotStanding, Vault, Verification, VerifyDepth, VerifyProgress, check_label, open_slot,
+    read_config, slots, verify_keyless,
+};

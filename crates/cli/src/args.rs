@@ -1,0 +1,123 @@
+//! What was typed, and nothing else: no defaults of the machine, no environment.
+//!
+//! Each command's own arguments stand in its file below `commands`. The common ones work before and
+//! after the command's name. DESIGN.md §15.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands::{backup, cat, init, key, ledger, ls, restore, snapshots, verify};
+
+/// Encrypted, deduplicated backups, in a vault that proves what it holds.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// What all commands take.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0 done                    4 damage, tampering or roll-back found
+  1 failed                  5 denied: wrong key or role
+  2 wrong usage             6 the place is unavailable
+  3 done but incomplete     7 conflict, or the ledger is broken";
+
+/// What all commands take.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// Where the vault lies: a folder [environment: STRONGROOM_VAULT]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) vault: Option<OsString>,
+    /// A key file instead of a passphrase [environment: STRONGROOM_KEY]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// A file that holds the passphrase [environment: STRONGROOM_PASSPHRASE_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// A shell command that prints the passphrase
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub(crate) passphrase_command: Option<OsString>,
+    /// Where to keep what may be deleted at any time [default: ~/.cache/strongroom]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Where to keep what notices a roll-back [default: ~/.local/state/strongroom]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// How to show progress, on standard error
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
+    pub(crate) progress: ProgressMode,
+    /// Say more
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Say only what is wrong
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Print JSON, errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// A line on a terminal, else plain
+    #[default]
+    Auto,
+    /// A line of text every 30 seconds
+    Plain,
+    /// An object of JSON every second
+    Json,
+    /// Nothing
+    None,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a new vault
+    Init(init::Args),
+    /// Make a snapshot of files and folders
+    Backup(backup::Args),
+    /// List the snapshots
+    Snapshots(snapshots::Args),
+    /// List what a snapshot holds
+    Ls(ls::Args),
+    /// Print a file of a snapshot
+    #[command(alias = "dump")]
+    Cat(cat::Args),
+    /// Bring files of a snapshot back
+    Restore(restore::Args),
+    /// Check that the vault is whole
+    #[command(alias = "check")]
+    Verify(verify::Args),
+    /// List keys, make key files
+    Key(key::Args),
+    /// Look at the log of all that was done
+    Ledger(ledger::Args),
+}
+
+impl Command {
+    /// What `command` says in JSON.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Backup(_) => "backup",
+            Self::Snapshots(_) => "snapshots",
+            Self::Ls(_) => "ls",
+            Self::Cat(_) => "cat",
+            Self::Restore(_) => "restore",
+            Self::Verify(_) => "verify",
+            Self::Key(args) => args.name(),
+            Self::Ledger(args) => args.name(),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The commands, one file each.
+//!
+//! Each has its `Args` (what it takes), its `run` (what it does) and a report that prints itself as
+//! text or JSON. DESIGN.md §15.
+
+pub(crate) mod backup;
+pub(crate) mod cat;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod ledger;
+pub(crate) mod ls;
+pub(crate) mod restore;
+pub(crate) mod snapshots;
+pub(crate) mod verify;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::exit::Result;
+use crate::output::Report;
+
+/// Runs a command.
+pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>> {
+    match command {
+        Command::Init(args) => Ok(Box::new(init::run(&args, context)?)),
+        Command::Backup(args) => Ok(Box::new(backup::run(&args, context)?)),
+        Command::Snapshots(args) => Ok(Box::new(snapshots::run(&args, context)?)),
+        Command::Ls(args) => Ok(Box::new(ls::run(&args, context)?)),
+        Command::Cat(args) => Ok(Box::new(cat::run(&args, context)?)),
+        Command::Restore(args) => Ok(Box::new(restore::run(&args, context)?)),
+        Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
+        Command::Key(args) => key::run(&args, context),
+        Command::Ledger(args) => ledger::run(&args, context),
+    }
+}

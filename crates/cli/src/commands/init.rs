@@ -1,0 +1,129 @@
+//! `init`: makes a vault, protected by a passphrase, or by a key file and nothing else.
+//!
+//! The key file takes its name before the vault is made, and is never overwritten.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+use strongroom::{
+    Argon2Parameters, CreateOptions, PACK_BYTES_MAX, Protection, Suite, Vault, preferred_suite,
+};
+
+use crate::context::Context;
+use crate::exit::{Failure, Result};
+use crate::keys::{KeySource, NewKeyFile};
+use crate::output::{Fields, Report, fields};
+use crate::sizes;
+
+/// Makes a new vault.
+///
+/// The place is made when it is not there. The passphrase is asked for twice; with --key FILE the
+/// vault has no passphrase, and FILE, which must not exist, will hold the owner's key.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The ciphers: aes-256-gcm, or chacha20-poly1305 for machines without AES instructions
+    /// [default: what this machine is fast with]
+    #[arg(long, value_name = "SUITE")]
+    suite: Option<Suite>,
+    /// How much memory one guess of the passphrase costs
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::parse)]
+    kdf_memory: u64,
+    /// The size of packs, 4MiB to 512MiB [default: 32MiB]
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
+    pack_size: Option<u64>,
+    /// What this host is called in the vault [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+}
+
+/// Makes a vault.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
+    let label = args.label.clone().unwrap_or_else(|| context.environment.host.clone());
+    strongroom::check_label("the label", &label)?;
+    let pack_size = args.pack_size.map(pack_bytes).transpose()?;
+    let parameters = parameters(args.kdf_memory)?;
+    let url = context.place_url()?;
+    let source = KeySource::choose(context)?;
+    let suite = args.suite.unwrap_or_else(preferred_suite);
+    let folders = context.folders()?;
+    let options = |protection| CreateOptions { suite, protection, label: &label, pack_size };
+    let vault = match source {
+        KeySource::File(path) => {
+            let file = NewKeyFile::create(&path)?;
+            let components = context.create_place()?;
+            let (vault, bundle) =
+                Vault::create(components, &folders, &options(Protection::KeyFile))?;
+            file.finish(&bundle)?;
+            vault
+        }
+        KeySource::Passphrase(source) => {
+            warn_of_cheap(parameters, context);
+            let passphrase = source.choose_new(context)?;
+            let protection = Protection::Passphrase { passphrase: &passphrase, parameters };
+            Vault::create(context.create_place()?, &folders, &options(protection))?.0
+        }
+    };
+    let key_file = context.common.key.as_ref().or(context.environment.key.as_ref());
+    Ok(Made {
+        vault: vault.config().vault.to_string(),
+        place: url.to_string(),
+        suite,
+        label,
+        key_file: key_file.map(|path| path.display().to_string()),
+    })
+}
+
+fn parameters(memory: u64) -> Result<Argon2Parameters> {
+    let memory_kib = u32::try_from(memory.div_ceil(1024)).unwrap_or(u32::MAX);
+    let parameters = Argon2Parameters { memory_kib, ..Argon2Parameters::DEFAULT };
+    parameters.check()?;
+    Ok(parameters)
+}
+
+fn warn_of_cheap(parameters: Argon2Parameters, context: &Context) {
+    if parameters.is_below_floor() {
+        let memory = sizes::show(u64::from(parameters.memory_kib) << 10);
+        let text = format!("--kdf-memory {memory} makes guessing cheap: 64 MiB or more is sound");
+        context.output.warning(&text);
+    }
+}
+
+/// A pack size as the vault takes it; what is far too large is refused by the same limits.
+pub(crate) fn pack_bytes(size: u64) -> Result<u32> {
+    u32::try_from(size).map_err(|_| {
+        let most = sizes::show(PACK_BYTES_MAX.into());
+        let message = format!("the pack size {} is above {most}", sizes::show(size));
+        Failure::usage(message, "choose a value from 4MiB to 512MiB, such as 64MiB")
+    })
+}
+
+/// The vault that was made.
+pub(crate) struct Made {
+    vault: String,
+    place: String,
+    suite: Suite,
+    label: String,
+    key_file: Option<String>,
+}
+
+impl Report for Made {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { vault, place, suite, key_file, .. } = self;
+        writeln!(out, "made vault {vault} at {place} ({suite})")?;
+        match key_file {
+            Some(path) => writeln!(
+                out,
+                "the owner's key is in {path}: keep a copy elsewhere, without it all is lost"
+            ),
+            None => writeln!(out, "keep the passphrase: without it all is lost"),
+        }
+    }
+
+    fn fields(&self) -> Fields {
+        let Self { vault, place, suite, label, key_file } = self;
+        fields(json!({
+            "vault": vault, "place": place, "suite": suite.to_string(), "label": label,
+            "key_file": key_file,
+        }))
+    }
+}

@@ -1,0 +1,192 @@
+//! What the options and the environment mean on this machine: place, keys, folders.
+//!
+//! Usage errors come first, before any place is touched. What the ledger's standing says is heard
+//! here once for all commands: reading goes on and ends with an exit code of its own, appending is
+//! refused. DESIGN.md §9, §15.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use strongroom::{
+    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceUrl, SystemClock, Vault,
+    create_place, open_place,
+};
+
+use crate::args::Common;
+use crate::environment::Environment;
+use crate::exit::{Exit, Failure, Result};
+use crate::keys::KeySource;
+use crate::output::Output;
+use crate::signals::{Signal, Signals};
+
+/// What every command works with.
+pub(crate) struct Context {
+    pub(crate) common: Common,
+    pub(crate) environment: Environment,
+    pub(crate) output: Output,
+    pub(crate) signals: Signals,
+    pub(crate) clock: Arc<dyn Clock>,
+    noted: Mutex<Exit>,
+}
+
+/// What a command does with a vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Append,
+}
+
+impl Context {
+    /// Looks around.
+    pub(crate) fn new(common: Common, output: Output) -> Result<Self> {
+        let signals = Signals::listen();
+        let signals = signals.map_err(|error| Failure::local(Path::new("signals"), &error))?;
+        Ok(Self {
+            common,
+            environment: Environment::read(),
+            output,
+            signals,
+            clock: Arc::new(SystemClock),
+            noted: Mutex::new(Exit::Done),
+        })
+    }
+
+    /// Opens the vault, with the keys that were named.
+    pub(crate) fn open(&self, access: Access) -> Result<Vault> {
+        let url = self.place_url()?;
+        let keys = KeySource::choose(self)?;
+        let components = self.components(open_place(&url, self.clock.clone())?);
+        let keyring = keys.keyring(self, components.place.as_ref())?;
+        let folders = self.folders()?;
+        let vault = Vault::open(components, &folders, keyring, &self.environment.host)?;
+        self.hear_alarms(&vault, access)?;
+        self.check_stopped()?;
+        Ok(vault)
+    }
+
+    /// Opens the place alone, for what needs no key.
+    pub(crate) fn open_place(&self) -> Result<Components> {
+        let url = self.place_url()?;
+        Ok(self.components(open_place(&url, self.clock.clone())?))
+    }
+
+    /// Opens the place for a new vault; it is made when it is not there.
+    pub(crate) fn create_place(&self) -> Result<Components> {
+        let url = self.place_url()?;
+        Ok(self.components(create_place(&url, self.clock.clone())?))
+    }
+
+    /// The host's folders. Those that were not named and cannot be made are gone without.
+    pub(crate) fn folders(&self) -> Result<Folders> {
+        let Environment { cache, state, .. } = &self.environment;
+        let cache = self.folder("a cache", &self.common.cache_dir, cache)?;
+        let state = self.folder("a memory of what was seen", &self.common.state_dir, state)?;
+        Ok(Folders { cache, state })
+    }
+
+    /// Where the vault lies.
+    pub(crate) fn place_url(&self) -> Result<PlaceUrl> {
+        let named = self.common.vault.as_ref().or(self.environment.vault.as_ref());
+        let Some(named) = named else {
+            let hint = "give --vault URL or set STRONGROOM_VAULT, such as --vault /srv/vault";
+            return Err(Failure::usage("no vault is named", hint));
+        };
+        match named.to_str() {
+            Some(text) => Ok(text.parse::<PlaceUrl>()?),
+            None => Ok(PlaceUrl::Folder(PathBuf::from(named))),
+        }
+    }
+
+    /// What the source of a backup is called by default: as the host's member, else as the host.
+    pub(crate) fn default_name(&self, vault: &Vault) -> String {
+        let member = vault.keyring().member_id().ok();
+        let ledger = vault.ledger();
+        let label = member.and_then(|id| ledger.state().member(id)?.label.clone());
+        label.unwrap_or_else(|| self.environment.host.clone())
+    }
+
+    /// An error when a signal asked to stop.
+    pub(crate) fn check_stopped(&self) -> Result<()> {
+        match self.signals.received() {
+            Some(_) => Err(Failure::cancelled()),
+            None => Ok(()),
+        }
+    }
+
+    /// The signal that asked to stop.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        self.signals.received()
+    }
+
+    /// What the run must not end better than.
+    pub(crate) fn noted(&self) -> Exit {
+        *self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn components(&self, place: Arc<dyn Place>) -> Components {
+        Components { place, clock: self.clock.clone(), entropy: Arc::new(OsEntropy) }
+    }
+
+    fn folder(
+        &self,
+        what: &str,
+        typed: &Option<PathBuf>,
+        usual: &Option<PathBuf>,
+    ) -> Result<Option<PathBuf>> {
+        if let Some(path) = typed {
+            make_private(path).map_err(|error| Failure::local(path, &error))?;
+            return Ok(Some(path.clone()));
+        }
+        let Some(path) = usual else {
+            self.output.note(&format!("there is no home folder: going on without {what}"));
+            return Ok(None);
+        };
+        match make_private(path) {
+            Ok(()) => Ok(Some(path.clone())),
+            Err(error) => {
+                let (path, error) = (path.display(), crate::exit::plain(&error));
+                self.output.note(&format!("{path}: {error}: going on without {what}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The break that was heard of is settled.
+    pub(crate) fn forgive_break(&self) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if *noted == Exit::Conflict {
+            *noted = Exit::Done;
+        }
+    }
+
+    /// Refuses to append where the standing forbids it; else says what is wrong and notes it.
+    pub(crate) fn hear_alarms(&self, vault: &Vault, access: Access) -> Result<()> {
+        let ledger = vault.ledger();
+        let standing = ledger.standing();
+        if access == Access::Append
+            && let Some(error) = standing.forbids_append()
+        {
+            return Err(error.into());
+        }
+        for alarm in &standing.alarms {
+            let exit = match alarm {
+                Alarm::Break(_) => Exit::Conflict,
+                Alarm::RolledBack { .. } | Alarm::Forked { .. } => Exit::Tampered,
+                Alarm::NewerFormat { .. } => Exit::Done,
+                Alarm::Replica { .. } | Alarm::HeadForgotten { .. } => {
+                    self.output.note(&alarm.to_string());
+                    continue;
+                }
+            };
+            self.output.warning(&alarm.to_string());
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            *noted = noted.and(exit);
+        }
+        Ok(())
+    }
+}
+
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

@@ -1,0 +1,63 @@
+//! What the environment says, read once and in one place.
+//!
+//! An empty variable is as good as none, but for the passphrase, where it is a mistake worth
+//! hearing of. DESIGN.md §7, §15.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+/// The variable that holds a passphrase; no child inherits it.
+pub(crate) const PASSPHRASE_VARIABLE: &str = "STRONGROOM_PASSPHRASE";
+
+/// What the environment says.
+pub(crate) struct Environment {
+    pub(crate) vault: Option<OsString>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) passphrase_file: Option<PathBuf>,
+    pub(crate) passphrase: Option<Zeroizing<Vec<u8>>>,
+    /// Where caches go by default.
+    pub(crate) cache: Option<PathBuf>,
+    /// Where state goes by default.
+    pub(crate) state: Option<PathBuf>,
+    /// What this host is called, as far as a label may be.
+    pub(crate) host: String,
+}
+
+impl Environment {
+    /// Reads it.
+    pub(crate) fn read() -> Self {
+        let path = |name| variable(name).map(PathBuf::from);
+        let home = path("HOME");
+        let is_root = rustix::process::geteuid().is_root();
+        let folder = |xdg, of_root: &str, of_home: &str| {
+            let xdg = path(xdg).filter(|path| path.is_absolute());
+            let xdg = xdg.map(|path| path.join("strongroom"));
+            let of_root = is_root.then(|| PathBuf::from(of_root));
+            xdg.or(of_root).or_else(|| Some(home.as_ref()?.join(of_home).join("strongroom")))
+        };
+        Self {
+            vault: variable("STRONGROOM_VAULT"),
+            key: path("STRONGROOM_KEY"),
+            passphrase_file: path("STRONGROOM_PASSPHRASE_FILE"),
+            passphrase: std::env::var_os(PASSPHRASE_VARIABLE)
+                .map(|value| Zeroizing::new(value.into_vec())),
+            cache: folder("XDG_CACHE_HOME", "/var/cache/strongroom", ".cache"),
+            state: folder("XDG_STATE_HOME", "/var/lib/strongroom", ".local/state"),
+            host: host_label(&rustix::system::uname().nodename().to_string_lossy()),
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// A host's name as a label: a label has none of `: / @` and no control characters.
+fn host_label(name: &str) -> String {
+    let wrong = |c: char| matches!(c, ':' | '/' | '@') || c.is_control();
+    let label = name.replace(wrong, "-");
+    if label.is_empty() { "host".to_owned() } else { label }
+}

@@ -1,0 +1,387 @@
+//! How a run ends: exit codes, and errors with the next step.
+//!
+//! This is the one place where kinds of errors become exit codes and hints. A hint names only
+//! commands that this version has. DESIGN.md §15.
+
+use std::process::ExitCode;
+
+use strongroom::{
+    Error, ErrorKind, FilesError, KeyError, LedgerError, PathText, PlaceError, VaultError,
+};
+
+use crate::signals::Signal;
+
+/// The result of a command, or of a part of it.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done,
+    Failed,
+    Usage,
+    Incomplete,
+    Tampered,
+    Denied,
+    Unavailable,
+    Conflict,
+    Stopped(Signal),
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Incomplete => 3,
+            Self::Tampered => 4,
+            Self::Denied => 5,
+            Self::Unavailable => 6,
+            Self::Conflict => 7,
+            Self::Stopped(Signal::Interrupt) => 130,
+            Self::Stopped(Signal::Terminate) => 143,
+        }
+    }
+
+    /// Where several hold, the one that counts: signals, then 4, 5, 6, 7, then 2, 1, 3.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Stopped(_) => 0,
+            Self::Tampered => 1,
+            Self::Denied => 2,
+            Self::Unavailable => 3,
+            Self::Conflict => 4,
+            Self::Usage => 5,
+            Self::Failed => 6,
+            Self::Incomplete => 7,
+            Self::Done => 8,
+        };
+        if rank(other) < rank(self) { other } else { self }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// Why a command did not do what was asked, and what to do next.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// For programs: a word.
+    pub(crate) kind: &'static str,
+    /// The thing and the numbers.
+    pub(crate) message: String,
+    /// The next step.
+    pub(crate) hint: String,
+    /// The exit code.
+    pub(crate) exit: Exit,
+}
+
+impl Failure {
+    /// Something that was typed makes no sense.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new("usage", Exit::Usage, message, hint)
+    }
+
+    /// There is no such thing.
+    pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new("not-found", Exit::Failed, message, hint)
+    }
+
+    /// The key does not allow it.
+    pub(crate) fn denied(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new("denied", Exit::Denied, message, hint)
+    }
+
+    /// A file of this machine.
+    pub(crate) fn local(path: &std::path::Path, error: &std::io::Error) -> Self {
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+        let message = format!("{}: {}", PathText::new(bytes), plain(error));
+        Self::new("local", Exit::Failed, message, "check that it exists and what its mode allows")
+    }
+
+    /// Standard output took no more.
+    pub(crate) fn output(error: std::io::Error) -> Self {
+        let kind = match error.kind() {
+            std::io::ErrorKind::BrokenPipe => CLOSED_OUTPUT,
+            _ => "local",
+        };
+        let message = format!("standard output: {}", plain(&error));
+        Self::new(kind, Exit::Failed, message, "check where the output goes")
+    }
+
+    /// What clap says, in our words.
+    pub(crate) fn usage_of_clap(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let mut message = Vec::new();
+        for line in lines.iter().take_while(|line| !line.is_empty()) {
+            message.push(line.strip_prefix("error: ").unwrap_or(line));
+        }
+        let tip = lines.iter().find_map(|line| line.strip_prefix("tip: "));
+        let usage = lines.iter().find_map(|line| line.strip_prefix("Usage: "));
+        let words = usage.unwrap_or("strongroom").split_whitespace();
+        let command: Vec<_> =
+            words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect();
+        let help = format!("`{} --help` lists what it takes", command.join(" "));
+        let hint = tip.map_or_else(|| help.clone(), |tip| format!("{tip}; {help}"));
+        let (message, hint) = match error.kind() {
+            clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | clap::error::ErrorKind::MissingSubcommand => {
+                let called = if command.is_empty() { vec!["strongroom"] } else { command };
+                let called = called.join(" ");
+                let message = format!("`{called}` needs a command");
+                (message, format!("`{called} --help` lists the commands"))
+            }
+            _ => (message.join(" "), hint),
+        };
+        Self::usage(message, hint)
+    }
+
+    /// The same, with another next step.
+    #[must_use]
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+
+    /// The same when the work was stopped, with what was kept.
+    #[must_use]
+    pub(crate) fn when_stopped(self, kept: &str) -> Self {
+        if self.kind == CANCELLED { self.with_hint(kept) } else { self }
+    }
+
+    /// The work was stopped by a signal.
+    pub(crate) fn stopped_by(self, signal: Signal) -> Self {
+        if self.kind != CANCELLED {
+            return self;
+        }
+        let name = match signal {
+            Signal::Interrupt => "SIGINT",
+            Signal::Terminate => "SIGTERM",
+        };
+        Self { message: format!("stopped by {name}"), exit: Exit::Stopped(signal), ..self }
+    }
+
+    /// The work was stopped.
+    pub(crate) fn cancelled() -> Self {
+        Self::new(CANCELLED, Exit::Failed, "stopped on request", "run the command again")
+    }
+
+    /// Whether nobody reads what we print any more.
+    pub(crate) fn is_closed_output(&self) -> bool {
+        self.kind == CLOSED_OUTPUT
+    }
+
+    fn new(
+        kind: &'static str,
+        exit: Exit,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self { kind, message: message.into(), hint: hint.into(), exit }
+    }
+}
+
+const CANCELLED: &str = "cancelled";
+const CLOSED_OUTPUT: &str = "closed-output";
+
+/// What the system says, without its number.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (kind, exit) = match error.kind() {
+            ErrorKind::NotFound => ("not-found", Exit::Failed),
+            ErrorKind::Conflict => ("conflict", Exit::Conflict),
+            ErrorKind::Corrupt => ("corrupt", Exit::Tampered),
+            ErrorKind::Denied => ("denied", Exit::Denied),
+            ErrorKind::Unavailable => ("unavailable", Exit::Unavailable),
+            ErrorKind::Full => ("full", Exit::Unavailable),
+            ErrorKind::Invalid => ("invalid", Exit::Usage),
+            ErrorKind::Cancelled => (CANCELLED, Exit::Failed),
+            _ => ("local", Exit::Failed),
+        };
+        let exit = match &error {
+            // Nothing was typed wrong: the snapshot just does not hold such a thing.
+            Error::Files(FilesError::WrongKind { .. }) => Exit::Failed,
+            _ => exit,
+        };
+        Self::new(kind, exit, error.to_string(), hint(&error))
+    }
+}
+
+macro_rules! failures_of {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Error::from(error).into()
+            }
+        })*
+    };
+}
+
+failures_of!(FilesError, KeyError, LedgerError, PlaceError, VaultError);
+
+/// The next step after an error.
+fn hint(error: &Error) -> &'static str {
+    let special = match error {
+        Error::Vault(error) => vault_hint(error),
+        Error::Files(FilesError::Vault(error)) => vault_hint(error),
+        Error::Files(error) => files_hint(error),
+        Error::Place(error) => place_hint(error),
+        Error::Ledger(error) => ledger_hint(error),
+        Error::Keys(error) => key_hint(error),
+        Error::NotBuilt { .. } => Some("name a folder, such as --vault /srv/vault"),
+        _ => None,
+    };
+    special.unwrap_or(match error.kind() {
+        ErrorKind::NotFound => "check the name; `strongroom snapshots` lists what the vault holds",
+        ErrorKind::Conflict => "run the command again; `strongroom ledger log` shows what happened",
+        ErrorKind::Corrupt => "run `strongroom verify --data` to see which files it hurts",
+        ErrorKind::Denied => {
+            "use a key whose role allows it; `strongroom key list` shows the roles"
+        }
+        ErrorKind::Unavailable => "check the place, then run it again: what was stored is kept",
+        ErrorKind::Full => "make room at the place, then run it again: what was stored is kept",
+        ErrorKind::Invalid => "check what was typed against the command's --help",
+        ErrorKind::Cancelled => "run the command again",
+        _ => "check the path, its mode and the space on its disk",
+    })
+}
+
+const NO_VAULT: &str =
+    "make a vault there with `strongroom init`, or name another place with --vault";
+
+fn vault_hint(error: &VaultError) -> Option<&'static str> {
+    Some(match error {
+        VaultError::NoVault { .. } => NO_VAULT,
+        VaultError::VaultExists { .. } => {
+            "use it as it is (`strongroom snapshots`), or name another place with --vault"
+        }
+        VaultError::Unfinished { .. } => {
+            "run `strongroom init` with the passphrase of the first try, or name an empty place"
+        }
+        VaultError::NoSlot { .. } => "give the owner's key file with --key",
+        VaultError::OtherVault { .. } => {
+            "give the key of this vault with --key, or the key's own vault with --vault"
+        }
+        VaultError::NoConditions { .. } => {
+            "choose a place that keeps the first of two objects of one name, such as a local folder"
+        }
+        VaultError::OutOfLimits { .. } => "choose a value between them, such as 64MiB",
+        VaultError::Name { .. } => "choose another name, of up to 255 bytes without : / and @",
+        VaultError::Closed { .. } => "run the command again: what was stored is kept",
+        VaultError::Config { .. } => {
+            "bring the object `config` back from a copy of the vault, then run it again"
+        }
+        VaultError::Place(error) => return place_hint(error),
+        VaultError::Ledger(error) => return ledger_hint(error),
+        VaultError::Crypto(error) => return key_hint(error),
+        _ => return None,
+    })
+}
+
+fn files_hint(error: &FilesError) -> Option<&'static str> {
+    Some(match error {
+        FilesError::NotFound { .. } => "`strongroom ls SNAPSHOT` lists what the snapshot holds",
+        FilesError::NoSource { .. } => "check the paths to back up",
+        FilesError::NotEmpty { .. } => {
+            "name an empty folder with --to, or give --overwrite changed (or always)"
+        }
+        FilesError::Full { .. } => "make room there, or name another folder with --to",
+        FilesError::NoFiles { .. } => {
+            "use a key that can read file trees: the owner's, or its passphrase"
+        }
+        FilesError::WrongKind { .. } => "`strongroom ls -l SNAPSHOT:/PATH` shows what it is",
+        FilesError::Pattern { .. } => {
+            "a pattern has *, **, ?, [a-z] and {a,b}; quote it for the shell"
+        }
+        FilesError::Restless { .. } => {
+            "wait until other work on the vault is done, then run it again"
+        }
+        FilesError::System { .. } => "check that it exists and what its mode allows",
+        _ => return None,
+    })
+}
+
+fn place_hint(error: &PlaceError) -> Option<&'static str> {
+    Some(match error {
+        PlaceError::Folder { .. } if error.kind() == strongroom::PlaceErrorKind::NotFound => {
+            NO_VAULT
+        }
+        PlaceError::Folder { .. } => "name a folder that this user may use, with --vault",
+        PlaceError::Denied { .. } => "check the mode and owner of the vault's folder",
+        PlaceError::Url { .. } => "name the vault as a folder, such as --vault /srv/vault",
+        _ => return None,
+    })
+}
+
+fn ledger_hint(error: &LedgerError) -> Option<&'static str> {
+    Some(match error {
+        LedgerError::History(_) => {
+            "nothing is added until the place shows its newest records again; reading still works"
+        }
+        LedgerError::Broken(_) => {
+            "`strongroom ledger mend --dry-run` shows the owner what to do; reading still works"
+        }
+        LedgerError::Unmendable(_) => "bring the object back from a copy of the vault",
+        LedgerError::Empty => "run `strongroom init` again with the same passphrase to finish it",
+        LedgerError::NewerFormat { .. } => "use a newer strongroom; reading still works",
+        LedgerError::Replica => "name the original place with --vault; reading works here too",
+        LedgerError::NotBroken => "`strongroom ledger verify` checks the ledger",
+        LedgerError::Memory { .. } => "check the folder of --state-dir",
+        LedgerError::Place(error) => return place_hint(error),
+        LedgerError::Crypto(error) => return key_hint(error),
+        _ => return None,
+    })
+}
+
+fn key_hint(error: &KeyError) -> Option<&'static str> {
+    Some(match error {
+        KeyError::WrongPassphrase => {
+            "type it again, check that --vault is the right one, or give a key file with --key"
+        }
+        KeyError::EmptyPassphrase => "choose a passphrase that is hard to guess",
+        KeyError::KdfLimits { .. } => "choose a --kdf-memory from 32KiB to 4GiB, such as 256MiB",
+        KeyError::KdfMemory { .. } => "free some memory: a passphrase needs as much as at `init`",
+        KeyError::NotAKeyFile | KeyError::KeyFileDamaged { .. } => {
+            "give a file that `strongroom key export` or `strongroom init --key` made"
+        }
+        KeyError::KeyFileVersion { .. } => "use a newer strongroom",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_exit_counts() {
+        let order = [
+            Exit::Stopped(Signal::Interrupt),
+            Exit::Tampered,
+            Exit::Denied,
+            Exit::Unavailable,
+            Exit::Conflict,
+            Exit::Incomplete,
+            Exit::Done,
+        ];
+        for (index, graver) in order.iter().enumerate() {
+            for lighter in &order[index..] {
+                assert_eq!(graver.and(*lighter), *graver);
+                assert_eq!(lighter.and(*graver), *graver);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Where the key comes from: a key file, or a passphrase from one of four sources.
+//!
+//! Exactly one source is used. Two are a mistake, and so is none where nobody can be asked; both
+//! are said at once, before any place is touched. DESIGN.md §15.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use strongroom::{Bundle, Keyring, PathText, Place, open_slot, read_config};
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::environment::PASSPHRASE_VARIABLE;
+use crate::exit::{Failure, Result, plain};
+
+/// Where the key comes from.
+pub(crate) enum KeySource {
+    File(PathBuf),
+    Passphrase(PassphraseSource),
+}
+
+/// Where a passphrase comes from.
+pub(crate) enum PassphraseSource {
+    File(PathBuf),
+    Command(OsString),
+    Environment(Zeroizing<Vec<u8>>),
+    Terminal,
+}
+
+impl KeySource {
+    /// The one source that options and environment name.
+    pub(crate) fn choose(context: &Context) -> Result<Self> {
+        let (common, environment) = (&context.common, &context.environment);
+        let key = named("--key", &common.key, "STRONGROOM_KEY", &environment.key);
+        let file = named(
+            "--passphrase-file",
+            &common.passphrase_file,
+            "STRONGROOM_PASSPHRASE_FILE",
+            &environment.passphrase_file,
+        );
+        let mut named: Vec<(&str, Self)> = Vec::new();
+        named.extend(key.map(|(name, path)| (name, Self::File(path))));
+        let file = file.map(|(name, path)| (name, PassphraseSource::File(path)));
+        let command = common.passphrase_command.clone();
+        let command = command.map(|c| ("--passphrase-command", PassphraseSource::Command(c)));
+        let value = environment.passphrase.clone();
+        let value = value.map(|value| (PASSPHRASE_VARIABLE, PassphraseSource::Environment(value)));
+        let passphrases = [file, command, value].into_iter().flatten();
+        named.extend(passphrases.map(|(name, source)| (name, Self::Passphrase(source))));
+        if let [(first, _), (second, _), ..] = &named[..] {
+            return Err(Failure::usage(
+                format!("both {first} and {second} say where the key comes from"),
+                "give only one of them",
+            ));
+        }
+        match named.pop() {
+            Some((_, source)) => Ok(source),
+            None if has_terminal() => Ok(Self::Passphrase(PassphraseSource::Terminal)),
+            None => Err(Failure::usage(
+                "no key is given, and there is no terminal to ask for a passphrase",
+                "give --key FILE, --passphrase-file FILE or --passphrase-command COMMAND",
+            )),
+        }
+    }
+
+    /// The keys of the vault at `place`.
+    pub(crate) fn keyring(self, context: &Context, place: &dyn Place) -> Result<Keyring> {
+        match self {
+            Self::File(path) => Ok(Keyring::from_bundle(read_key_file(context, &path)?)),
+            Self::Passphrase(source) => {
+                let (config, _) = read_config(place)?;
+                let passphrase = source.read(context)?;
+                Ok(Keyring::from_bundle(open_slot(place, config.vault, &passphrase)?))
+            }
+        }
+    }
+}
+
+/// A typed option, else what the environment says.
+fn named(
+    option: &'static str,
+    typed: &Option<PathBuf>,
+    variable: &'static str,
+    set: &Option<PathBuf>,
+) -> Option<(&'static str, PathBuf)> {
+    let typed = typed.clone().map(|path| (option, path));
+    typed.or_else(|| set.clone().map(|path| (variable, path)))
+}
+
+impl PassphraseSource {
+    /// The passphrase of a vault that exists.
+    pub(crate) fn read(self, context: &Context) -> Result<Zeroizing<Vec<u8>>> {
+        match self {
+            Self::Terminal => ask(context, "passphrase: "),
+            other => other.read_silently(),
+        }
+    }
+
+    /// The passphrase of a new vault: asked for twice where it is asked for at all.
+    pub(crate) fn choose_new(self, context: &Context) -> Result<Zeroizing<Vec<u8>>> {
+        let Self::Terminal = self else { return self.read_silently() };
+        let first = ask(context, "new passphrase: ")?;
+        let second = ask(context, "the same again: ")?;
+        match first == second {
+            true => Ok(first),
+            false => Err(Failure::usage("the two passphrases differ", "run it again")),
+        }
+    }
+
+    fn read_silently(self) -> Result<Zeroizing<Vec<u8>>> {
+        let (passphrase, from) = match self {
+            Self::File(path) => (read_small(&path)?, path.display().to_string()),
+            Self::Command(command) => (run(&command)?, "--passphrase-command".to_owned()),
+            Self::Environment(value) => return refuse_empty(value, PASSPHRASE_VARIABLE),
+            Self::Terminal => (Zeroizing::default(), "the terminal".to_owned()),
+        };
+        refuse_empty(without_line_end(passphrase), &from)
+    }
+}
+
+fn ask(context: &Context, prompt: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let typed = context.signals.while_waiting(|| rpassword::prompt_password(prompt));
+    let typed = typed.map_err(|error| {
+        let hint = "give --passphrase-file FILE or --key FILE instead";
+        Failure::usage(format!("the terminal: {}", plain(&error)), hint)
+    })?;
+    refuse_empty(Zeroizing::new(typed.into_bytes()), "the terminal")
+}
+
+fn refuse_empty(passphrase: Zeroizing<Vec<u8>>, from: &str) -> Result<Zeroizing<Vec<u8>>> {
+    if passphrase.is_empty() {
+        let message = format!("the passphrase from {from} is empty");
+        return Err(Failure::usage(
+            message,
+            "an empty passphrase protects nothing: choose another",
+        ));
+    }
+    Ok(passphrase)
+}
+
+fn without_line_end(mut passphrase: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    if passphrase.ends_with(b"\n") {
+        passphrase.pop();
+        if passphrase.ends_with(b"\r") {
+            passphrase.pop();
+        }
+    }
+    passphrase
+}
+
+/// What a shell command prints. It does not see the passphrase that our environment may hold.
+fn run(command: &OsString) -> Result<Zeroizing<Vec<u8>>> {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command).env_remove(PASSPHRASE_VARIABLE);
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let failed = |reason: String| {
+        let message = format!("the passphrase command {command:?}: {reason}");
+        Failure::denied(
+            message,
+            "run the command by hand: it prints the passphrase and ends with 0",
+        )
+    };
+    let mut child = shell.spawn().map_err(|error| failed(plain(&error)))?;
+    let mut printed = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX as usize));
+    if let Some(stdout) = child.stdout.take() {
+        let read = stdout.take(SECRET_BYTES_MAX).read_to_end(&mut printed);
+        read.map_err(|error| failed(plain(&error)))?;
+    }
+    let status = child.wait().map_err(|error| failed(plain(&error)))?;
+    match status.success() {
+        true => Ok(printed),
+        false => Err(failed(status.to_string())),
+    }
+}
+
+/// Longer than any passphrase or key file needs to be.
+const SECRET_BYTES_MAX: u64 = 2 << 20;
+
+fn read_small(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let failed = |error: std::io::Error| Failure::local(path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len().min(SECRET_BYTES_MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length as usize + 1));
+    file.take(SECRET_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn read_key_file(context: &Context, path: &Path) -> Result<Bundle> {
+    let bytes = read_small(path)?;
+    let shown = PathText::new(path.as_os_str().as_encoded_bytes());
+    if let Ok(metadata) = std::fs::metadata(path)
+        && metadata.mode() & 0o077 != 0
+    {
+        let mode = metadata.mode() & 0o7777;
+        let text = format!("the key file {shown} has mode {mode:04o}: others may read it");
+        context.output.warning(&text);
+    }
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    Bundle::from_key_file(text).map_err(|error| {
+        let hint = Failure::from(error.clone()).hint;
+        Failure::denied(format!("{shown}: {error}"), hint)
+    })
+}
+
+/// A key file that is being made. It never replaces a file; dropped unfinished, it is gone again.
+pub(crate) struct NewKeyFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl NewKeyFile {
+    /// Takes the name, before anything else is done.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = file.map_err(|error| {
+            let failure = Failure::local(path, &error);
+            match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    failure.with_hint("choose another name: a key file is never overwritten")
+                }
+                _ => failure.with_hint("check that its folder exists and may be written to"),
+            }
+        })?;
+        Ok(Self { path: path.to_owned(), file: Some(file) })
+    }
+
+    /// Writes the key, durably.
+    pub(crate) fn finish(mut self, bundle: &Bundle) -> Result<()> {
+        let text = bundle.to_key_file();
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n"));
+        let written = written.and_then(|()| file.sync_all()).and_then(|()| {
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        });
+        written.map_err(|error| Failure::local(&self.path, &error))?;
+        self.file = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewKeyFile {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether somebody sits there who can be asked.
+fn has_terminal() -> bool {
+    let is_seen = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+    is_seen && OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok()
+}

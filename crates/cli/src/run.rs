@@ -1,0 +1,87 @@
+//! One run of the program: parse, do, report.
+//!
+//! Whatever happens ends here in an exit code and, when it is bad, in an `error:` and a `hint:`. A
+//! reader that closes our output early (as `head` does) is no error. DESIGN.md §15.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::args::Cli;
+use crate::commands;
+use crate::context::Context;
+use crate::exit::{Exit, Failure, Result};
+use crate::output::{Output, Report};
+
+/// Runs the program with the arguments of the process.
+pub(crate) fn run() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
+        let text = panic.payload_as_str().unwrap_or("no message");
+        eprintln!("error: internal error{}: {text}", place.unwrap_or_default());
+        eprintln!("hint: this is a mistake in strongroom: please report the line above");
+    }));
+    std::panic::catch_unwind(|| run_with(std::env::args_os().collect()))
+        .unwrap_or(Exit::Failed)
+        .into()
+}
+
+fn run_with(arguments: Vec<OsString>) -> Exit {
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error, wants_json),
+    };
+    let output = Output::new(&cli.common);
+    let name = cli.command.name();
+    let (context, ended) = match Context::new(cli.common, output) {
+        Ok(context) => {
+            let ended = commands::run(cli.command, &context);
+            let ended = ended.and_then(|report| show(name, report.as_ref(), output));
+            (Some(context), ended)
+        }
+        Err(failure) => (None, Err(failure)),
+    };
+    let noted = context.as_ref().map_or(Exit::Done, Context::noted);
+    let exit = match ended {
+        Ok(exit) => exit,
+        Err(failure) if failure.is_closed_output() => Exit::Done,
+        Err(failure) => {
+            let failure = match context.as_ref().and_then(Context::signal) {
+                Some(signal) => failure.stopped_by(signal),
+                None => failure,
+            };
+            output.failure(&failure);
+            failure.exit
+        }
+    };
+    exit.and(noted)
+}
+
+/// Prints a report; gives the exit code that it asks for.
+fn show(name: &str, report: &dyn Report, output: Output) -> Result<Exit> {
+    let mut out = std::io::stdout().lock();
+    let written = match output.json {
+        _ if report.is_silent() => Ok(()),
+        true => output.json_line(&mut out, name, report.fields()),
+        false if output.quiet => Ok(()),
+        false => report.write_text(&mut out),
+    };
+    written.and_then(|()| out.flush()).map_err(Failure::output)?;
+    output.remarks(report);
+    Ok(report.exit())
+}
+
+/// Help goes to standard output; anything else that was typed wrong is a usage error.
+fn refused(error: &clap::Error, wants_json: bool) -> Exit {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = write!(std::io::stdout(), "{}", error.render());
+        return Exit::Done;
+    }
+    let failure = Failure::usage_of_clap(error);
+    Output::plain(wants_json).failure(&failure);
+    failure.exit
+}

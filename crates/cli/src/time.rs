@@ -1,0 +1,116 @@
+//! Times as people write and read them, in UTC unless they say otherwise.
+//!
+//! A time names all that it does not say: `2026-11-22` is the whole day, `2026-11-22T10:00` the
+//! whole minute. So what a listing shows can be typed back. DESIGN.md §15.
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use strongroom::{Time, Timestamp};
+
+/// The last millisecond of what a text names: a day, a minute, a second.
+pub(crate) fn parse_end(text: &str) -> Result<Time, String> {
+    let expected = || {
+        format!(
+            "{text:?} is not a time; write 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:00Z"
+        )
+    };
+    let (date, clock) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    };
+    let (clock, offset) = match clock.find(['Z', 'z', '+', '-']) {
+        Some(at) => clock.split_at(at),
+        None => (clock, ""),
+    };
+    let (clock, span_millis) = match clock.matches(':').count() {
+        0 if text.len() == date.len() => ("00:00", 86_400_000),
+        1 => (clock, 60_000),
+        2 if clock.contains('.') => (clock, 1),
+        2 => (clock, 1000),
+        _ => return Err(expected()),
+    };
+    let civil: DateTime = format!("{date}T{clock}").parse().map_err(|_| expected())?;
+    let offset = parse_offset(offset).ok_or_else(expected)?;
+    let start = offset.to_timestamp(civil).map_err(|_| expected())?;
+    Ok(Time::from_millis(start.as_millisecond() + span_millis - 1))
+}
+
+fn parse_offset(text: &str) -> Option<Offset> {
+    let (sign, rest) = match text.as_bytes() {
+        [] | [b'Z' | b'z'] => return Some(Offset::UTC),
+        [b'+', ..] => (1, &text[1..]),
+        [b'-', ..] => (-1, &text[1..]),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "0"));
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    if !(0..=23).contains(&hours) || !(0..=59).contains(&minutes) {
+        return None;
+    }
+    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
+}
+
+/// A time to the second, as in `2026-11-22T10:00:00Z`.
+pub(crate) fn show(time: Time) -> String {
+    match jiff::Timestamp::from_millisecond(time.as_millis()) {
+        Ok(timestamp) => timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => format!("{} ms after 1970", time.as_millis()),
+    }
+}
+
+/// A time with all that is known of it.
+pub(crate) fn show_exact(time: Time) -> String {
+    let timestamp = jiff::Timestamp::from_millisecond(time.as_millis());
+    timestamp.map_or_else(|_| show(time), |timestamp| timestamp.to_string())
+}
+
+/// A file's time, to the second.
+pub(crate) fn show_file(time: Timestamp) -> String {
+    show(Time::from_millis(time.seconds.saturating_mul(1000)))
+}
+
+/// A file's time, to the nanosecond.
+pub(crate) fn show_file_exact(time: Timestamp) -> String {
+    let timestamp = jiff::Timestamp::new(time.seconds, time.nanos as i32);
+    timestamp.map_or_else(|_| show_file(time), |timestamp| timestamp.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_names_all_that_it_does_not_say() {
+        for (text, end) in [
+            ("2026-11-22", "2026-11-22T23:59:59.999Z"),
+            ("2026-11-22T10:00", "2026-11-22T10:00:59.999Z"),
+            ("2026-11-22T10:00:07", "2026-11-22T10:00:07.999Z"),
+            ("2026-11-22T10:00:07.5Z", "2026-11-22T10:00:07.5Z"),
+            ("2026-11-22T10:00+02:00", "2026-11-22T08:00:59.999Z"),
+            ("2026-11-22T23:30:00-01:30", "2026-11-23T01:00:00.999Z"),
+            ("2026-11-22 10:00", "2026-11-22T10:00:59.999Z"),
+        ] {
+            assert_eq!(parse_end(text).map(show_exact), Ok(end.to_owned()), "{text}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-11-22T",
+            "2026-11-22T10",
+            "T10:00",
+            "2026-11-22T10:00+99:00",
+            "2026-11-22+01:00x",
+        ] {
+            assert!(parse_end(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_typed_back() {
+        let time = Time::from_millis(1_763_805_845_123);
+        assert!(parse_end(&show(time)).unwrap() >= time);
+        assert_eq!(show(time), "2025-11-22T10:04:05Z");
+        assert_eq!(show(Time::from_millis(i64::MAX)), "9223372036854775807 ms after 1970");
+    }
+}
