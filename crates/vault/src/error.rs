@@ -133,11 +133,18 @@ pub enum Error {
         /// Which.
         session: SessionId,
     },
-    /// Another member's record claims a pack that this session made.
-    #[error("a record of another session claims pack {pack}, which this session made")]
-    PackTaken {
-        /// The pack.
-        pack: Digest,
+    /// Another member's record claims a pack or run that this session made.
+    #[error("a record of another session claims {object}, which this session made")]
+    Taken {
+        /// The pack or run.
+        object: places::ObjectName,
+    },
+    /// Chunks that the session took on never came into a pack: an error on their way was passed
+    /// over, or a lane was dropped before it was flushed.
+    #[error("{chunks} chunks were taken on and never stored; the session cannot be committed")]
+    Unstored {
+        /// How many.
+        chunks: u64,
     },
     /// Something asked for is out of its limits.
     #[error("{what} is {value}; it must be between {least} and {most}")]
@@ -203,16 +210,17 @@ impl Error {
             | Self::ChunkMissing { .. }
             | Self::Config { .. } => ErrorKind::Corrupt,
             Self::NoVault { .. } | Self::NoSnapshot { .. } => ErrorKind::NotFound,
-            Self::VaultExists { .. } | Self::NoConditions { .. } | Self::PackTaken { .. } => {
+            Self::VaultExists { .. } | Self::NoConditions { .. } | Self::Taken { .. } => {
                 ErrorKind::Conflict
             }
             Self::Unfinished { .. } | Self::NoSlot { .. } | Self::OtherVault { .. } => {
                 ErrorKind::Denied
             }
             Self::Closed { .. } => ErrorKind::Closed,
-            Self::OutOfLimits { .. } | Self::ChunkLength { .. } | Self::Name { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::OutOfLimits { .. }
+            | Self::ChunkLength { .. }
+            | Self::Name { .. }
+            | Self::Unstored { .. } => ErrorKind::Invalid,
             Self::Home { .. } => ErrorKind::Unavailable,
             Self::Stopped { kind, .. } => *kind,
         }

@@ -2,28 +2,34 @@
 //!
 //! It is a few tables (`table.rs`). Runs that no table covers are fetched, opened and made into a
 //! table; many small tables are merged into one, cut into shards by id so that no more than one
-//! shard is in memory. Of what a run says only packs count that the ledger knows as good and of the
-//! same session, so neither a stale cache nor a lying run leads to a pack that may vanish. Any
-//! number of processes share the cache without a lock: files are written once and renamed into
-//! place. DESIGN §7.
+//! shard is in memory. Of what a run says only packs count that a record published under the
+//! session that the run gives, and that the run's own session may list; a writer relies only on
+//! those that are good, so neither a stale cache nor a lying run leads to a pack that may vanish. A
+//! run that cannot be read hides what it alone lists, no more. Any number of processes share the
+//! cache without a lock: files are written once and renamed into place. DESIGN §7, FORMAT.md §13.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crypto::{Digest, Entropy, Expected, Header, Keyring, ObjectKind, OpenedObject, Unwrapping};
-use format::{ChunkRef, DomainId, OBJECT_BYTES_MAX, Run, VaultNames};
-use ledger::{PackStanding, State};
+use crypto::{
+    Digest, Entropy, Expected, Header, Keyring, ObjectKind, OpenedObject, Role, SessionId,
+    Unwrapping,
+};
+use format::{ChunkRef, DomainId, OBJECT_BYTES_MAX, PackListing, Run, VaultNames};
+use ledger::{PackStanding, SessionStatus, State};
 use places::Place;
 
 use crate::home::Home;
 use crate::table::{Table, TableBuilder, TableEntry, TablePack};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// More tables than this are merged.
 const TABLES_MAX: usize = 12;
 /// Entries of one shard of a merged table.
 const SHARD_ENTRIES: usize = 1 << 18;
+/// Runs that are fetched at the same time.
+const FETCHES_AT_ONCE: usize = 8;
 
 /// What the index is kept with.
 pub(crate) struct IndexContext<'a> {
@@ -38,12 +44,14 @@ pub(crate) struct IndexContext<'a> {
 pub(crate) struct Index {
     tables: Vec<Indexed>,
     covered: HashSet<Digest>,
+    /// Runs that could not be read, and why.
+    unread: BTreeMap<Digest, String>,
 }
 
 struct Indexed {
     table: Arc<Table>,
-    /// Which packs of the table may be relied on.
-    usable: Vec<bool>,
+    /// How each pack of the table stands.
+    standings: Vec<PackStanding>,
     path: Option<PathBuf>,
 }
 
@@ -52,6 +60,7 @@ struct Indexed {
 pub(crate) struct Found {
     pub(crate) pack: TablePack,
     pub(crate) entry: TableEntry,
+    pub(crate) standing: PackStanding,
 }
 
 impl Index {
@@ -68,19 +77,20 @@ impl Index {
     /// Follows the ledger: fetches new runs, judges every pack anew.
     pub(crate) fn sync(&mut self, context: &IndexContext<'_>, state: &State) -> Result<()> {
         let mut builder = TableBuilder::default();
-        for (name, origin) in state.runs() {
-            if self.covered.contains(name) {
-                continue;
-            }
-            let Some(session) = state.session(origin.session) else { continue };
-            if context.keyring.index(session.domain, state.epoch()).is_err() {
-                // A run of a domain that this key cannot see.
-                continue;
-            }
-            let run = fetch_run(context, name, session.domain)?;
-            cover(&mut builder, *name, &run, state);
-            if builder.len() >= SHARD_ENTRIES {
-                self.add(context, std::mem::take(&mut builder))?;
+        self.unread.clear();
+        let wanted: Vec<_> = self.runs_to_fetch(context.keyring, state).collect();
+        for some in wanted.chunks(FETCHES_AT_ONCE) {
+            for ((name, session, _), run) in some.iter().zip(fetch_runs(context, some)) {
+                match run {
+                    Ok(run) => cover(&mut builder, *name, *session, &run, state),
+                    Err(error) if may_be_passed_over(&error) => {
+                        self.unread.insert(*name, error.to_string());
+                    }
+                    Err(error) => return Err(error),
+                }
+                if builder.len() >= SHARD_ENTRIES {
+                    self.add(context, std::mem::take(&mut builder))?;
+                }
             }
         }
         self.add(context, builder)?;
@@ -91,16 +101,38 @@ impl Index {
         Ok(())
     }
 
-    /// Adds a run that this process made.
+    /// The runs that no table covers, of domains that these keys see.
+    fn runs_to_fetch(
+        &self,
+        keyring: &Keyring,
+        state: &State,
+    ) -> impl Iterator<Item = (Digest, SessionId, DomainId)> {
+        let sees = |domain| match keyring.index(domain, state.epoch()) {
+            Ok(_) | Err(crypto::Error::NoEpoch { .. }) => true,
+            Err(_) => false,
+        };
+        let runs = state.runs().filter(|(name, _)| !self.covered.contains(*name));
+        runs.filter_map(move |(name, origin)| {
+            let domain = state.session(origin.session)?.domain;
+            sees(domain).then_some((*name, origin.session, domain))
+        })
+    }
+
+    /// Runs that could not be read, and why: what they alone list is not found.
+    pub(crate) fn unread(&self) -> &BTreeMap<Digest, String> {
+        &self.unread
+    }
+
+    /// Adds a run that this session made.
     pub(crate) fn add_run(
         &mut self,
         context: &IndexContext<'_>,
-        name: Digest,
-        run: &Run,
+        (name, run): (Digest, &Run),
+        session: SessionId,
         state: &State,
     ) -> Result<()> {
         let mut builder = TableBuilder::default();
-        cover(&mut builder, name, run, state);
+        cover(&mut builder, name, session, run, state);
         self.add(context, builder)?;
         self.judge(state);
         Ok(())
@@ -109,25 +141,48 @@ impl Index {
     /// Judges every pack by the ledger's newest state.
     pub(crate) fn judge(&mut self, state: &State) {
         for indexed in &mut self.tables {
-            let usable = |pack: &TablePack| {
-                state.pack_standing(&pack.name) == PackStanding::Good
-                    && state.pack(&pack.name).is_some_and(|o| o.session == pack.session)
+            let standing = |pack: &TablePack| match state.pack_standing(&pack.name) {
+                PackStanding::Condemned => PackStanding::Condemned,
+                standing if published_under(state, &pack.name, pack.session) => standing,
+                _ => PackStanding::Unknown,
             };
-            indexed.usable = indexed.table.packs.iter().map(usable).collect();
+            indexed.standings = indexed.table.packs.iter().map(standing).collect();
         }
     }
 
-    /// Where the chunk lies in packs that may be relied on.
-    pub(crate) fn find(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
-        for Indexed { table, usable, .. } in &self.tables {
+    /// A pack that holds the chunk and may be relied on.
+    pub(crate) fn find_good(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Option<Digest>> {
+        for Indexed { table, standings, .. } in &self.tables {
             for entry in table.find(chunk)? {
                 let pack = &table.packs[entry.pack as usize];
-                if usable[entry.pack as usize] && pack.domain == domain {
-                    found.push(Found { pack: pack.clone(), entry });
+                let good = standings[entry.pack as usize] == PackStanding::Good;
+                if good && pack.domain == domain {
+                    return Ok(Some(pack.name));
                 }
             }
         }
+        Ok(None)
+    }
+
+    /// Where the chunk may be read, the best first. What is read is held to its id, so also packs
+    /// that no writer may rely on are worth a try.
+    pub(crate) fn find(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for Indexed { table, standings, .. } in &self.tables {
+            for entry in table.find(chunk)? {
+                let pack = &table.packs[entry.pack as usize];
+                let standing = standings[entry.pack as usize];
+                if standing != PackStanding::Unknown && pack.domain == domain {
+                    found.push(Found { pack: pack.clone(), entry, standing });
+                }
+            }
+        }
+        found.sort_by_key(|found| match found.standing {
+            PackStanding::Good => 0,
+            PackStanding::Suspect => 1,
+            PackStanding::Lost => 2,
+            _ => 3,
+        });
         Ok(found)
     }
 
@@ -164,7 +219,7 @@ impl Index {
 
     fn take(&mut self, table: Table, path: Option<PathBuf>) {
         self.covered.extend(table.runs.iter().copied());
-        self.tables.push(Indexed { usable: Vec::new(), table: Arc::new(table), path });
+        self.tables.push(Indexed { standings: Vec::new(), table: Arc::new(table), path });
     }
 
     fn add(&mut self, context: &IndexContext<'_>, builder: TableBuilder) -> Result<()> {
@@ -227,13 +282,54 @@ fn file_name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
-fn cover(builder: &mut TableBuilder, name: Digest, run: &Run, state: &State) {
+fn cover(builder: &mut TableBuilder, name: Digest, session: SessionId, run: &Run, state: &State) {
     builder.cover(name);
-    for listing in &run.packs {
-        if let Some(session) = state.session(listing.session) {
-            builder.add(listing, session.domain);
-        }
+    if let Some(domain) = state.session(session).map(|session| session.domain) {
+        let counting = run.packs.iter().filter(|listing| counts(state, session, listing));
+        counting.for_each(|listing| builder.add(listing, domain));
     }
+}
+
+/// Whether what a run of this session says of a pack counts: a record published the pack under the
+/// session that the run gives, of the same domain, and it is the run's own session, or the run's is
+/// one that may list others' packs. Else any writer could hide what another stored.
+pub(crate) fn counts(state: &State, run: SessionId, listing: &PackListing) -> bool {
+    let (Some(lister), Some(maker)) = (state.session(run), state.session(listing.session)) else {
+        return false;
+    };
+    let may_list_others = lister.status == SessionStatus::Merged
+        || state.member(lister.member).is_some_and(|member| member.role == Role::Owner);
+    published_under(state, &listing.name, listing.session)
+        && lister.domain == maker.domain
+        && (listing.session == run || may_list_others)
+}
+
+fn published_under(state: &State, pack: &Digest, session: SessionId) -> bool {
+    state.pack(pack).is_some_and(|origin| origin.session == session)
+}
+
+/// Whether a run's error leaves the others of use.
+fn may_be_passed_over(error: &Error) -> bool {
+    use ErrorKind::{Corrupt, Denied, Invalid, NotFound};
+    matches!(error.kind(), Corrupt | Denied | Invalid | NotFound)
+}
+
+/// Fetches these runs side by side.
+fn fetch_runs(
+    context: &IndexContext<'_>,
+    runs: &[(Digest, SessionId, DomainId)],
+) -> Vec<Result<Run>> {
+    if let [(name, _, domain)] = runs {
+        return vec![fetch_run(context, name, *domain)];
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = runs
+            .iter()
+            .map(|(name, _, domain)| scope.spawn(move || fetch_run(context, name, *domain)))
+            .collect();
+        let panicked = || Err(Error::object("an index run", "the thread that read it panicked"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
+    })
 }
 
 /// Fetches and opens an index run.

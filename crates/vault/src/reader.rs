@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use crypto::{Entropy, Keyring, NameKey};
-use format::{ChunkId, ChunkKind, ChunkRef, Codec, Digest, DomainId, Epoch, PackListing};
-use ledger::Ledger;
+use format::{
+    ChunkId, ChunkKind, ChunkRef, Codec, Digest, DomainId, Epoch, PackListing, VaultNames,
+};
+use ledger::{Ledger, PackStanding};
 use places::Place;
 
 use crate::compression::Decompressor;
@@ -90,24 +92,26 @@ impl Reader {
     /// The chunk's bytes, verified by its id.
     ///
     /// # Errors
-    /// [`Error::ChunkMissing`] when no usable pack holds it; the error of the last pack that was
-    /// tried; [`Error::Crypto`] when the role may not read its kind.
+    /// [`Error::ChunkMissing`] when no pack holds it, or [`Error::Object`] of an index run that
+    /// cannot be read and may list it; the error of the last pack that was tried;
+    /// [`Error::Crypto`] when the role may not read its kind.
     pub fn chunk(&self, domain: DomainId, chunk: ChunkRef) -> Result<Bytes> {
-        match self.try_chunk(domain, chunk) {
+        let result = match self.try_chunk(domain, chunk) {
             Err(error) if may_have_moved(&error) && self.read_on()? => {
                 self.try_chunk(domain, chunk)
             }
             result => result,
-        }
+        };
+        result.map_err(|error| self.explain(error))
     }
 
-    /// Where a chunk lies, without reading it; `None` when no usable pack holds it.
+    /// Where a chunk lies, without reading it; `None` when no pack holds it.
     ///
     /// # Errors
     /// When the cached index cannot be read.
     pub fn locate(&self, domain: DomainId, chunk: ChunkRef) -> Result<Option<Location>> {
         let found = self.find(domain, &chunk)?;
-        Ok(found.first().map(|Found { pack, entry }| Location {
+        Ok(found.first().map(|Found { pack, entry, .. }| Location {
             pack: pack.name,
             frame: entry.frame.offset,
             offset: entry.offset,
@@ -124,9 +128,11 @@ impl Reader {
         Nodes { reader: self.clone(), domain, kind: ChunkKind::Recipe }
     }
 
-    /// The packs that hold a chunk and may be relied on.
+    /// The packs that hold a chunk, without condemned ones.
     pub(crate) fn packs_of(&self, domain: DomainId, chunk: ChunkRef) -> Result<Vec<Digest>> {
-        Ok(self.find(domain, &chunk)?.iter().map(|found| found.pack.name).collect())
+        let found = self.find(domain, &chunk)?;
+        let kept = found.iter().filter(|found| found.standing != PackStanding::Condemned);
+        Ok(kept.map(|found| found.pack.name).collect())
     }
 
     /// Reads a chunk from one pack alone.
@@ -154,6 +160,22 @@ impl Reader {
         self.0.index.read().unwrap_or_else(PoisonError::into_inner).find(domain, chunk)
     }
 
+    /// Names what may have listed a chunk that is not found.
+    fn explain(&self, error: Error) -> Error {
+        let Error::ChunkMissing { chunk, .. } = &error else { return error };
+        let index = self.0.index.read().unwrap_or_else(PoisonError::into_inner);
+        match index.unread().first_key_value() {
+            None => error,
+            Some((run, reason)) => Error::object(
+                format!("{:?} chunk {}", chunk.kind, chunk.id),
+                format!(
+                    "no pack is known to hold it, and {} does not open: {reason}",
+                    VaultNames::run(run)
+                ),
+            ),
+        }
+    }
+
     fn try_chunk(&self, domain: DomainId, chunk: ChunkRef) -> Result<Bytes> {
         let mut last = Error::ChunkMissing { chunk, domain };
         for found in self.find(domain, &chunk)? {
@@ -166,7 +188,7 @@ impl Reader {
     }
 
     fn read(&self, domain: DomainId, chunk: ChunkRef, found: &Found) -> Result<Bytes> {
-        let Found { pack, entry } = found;
+        let Found { pack, entry, .. } = found;
         let alone = entry.length == entry.frame.plain_length;
         let frame = if alone {
             self.open_frame(found)?

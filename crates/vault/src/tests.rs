@@ -15,6 +15,7 @@ use places::{Fault, Faulty, ManualClock, MemoryPlace, Operation, Place, Recordin
 use crate::*;
 
 mod damage;
+mod review;
 mod sessions;
 
 /// One vault and one host.

@@ -129,21 +129,25 @@ impl Uploads {
         let mut ledger = shared.ledger();
         let appended = ledger.append(|state| {
             check_open(state, shared.session)?;
-            check_own(state, shared.session, &unpublished.listings)?;
+            check_own(state, shared.session, &needs)?;
             if relies_on_trouble(shared, state) {
                 return Ok(None);
             }
             Ok::<_, Error>(Some(Draft::commit(shared.session, needs.clone(), payload.clone())))
         })?;
         let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
+        shared.note_losses(ledger.state());
         let Some(appended) = appended else {
             // What was relied on is forgotten: the next walk looks everything up anew.
             lock(&shared.relied).clear();
+            *lock(&shared.lost_seen) = ledger.state().newest_lost();
             index.judge(ledger.state());
             return Ok(Commit::Again);
         };
         if let Some((name, run)) = run {
-            index.add_run(&shared.index_context(), name, &run, ledger.state())?;
+            // The snapshot stands, whatever becomes of the index: who needs the run fetches it.
+            let run = (name, &run);
+            let _ = index.add_run(&shared.index_context(), run, shared.session, ledger.state());
         }
         unpublished.listings.clear();
         Ok(Commit::Done(appended.at.seq))
@@ -188,16 +192,40 @@ impl UnderWay {
     }
 }
 
+/// Something that an uploading thread does: also when the thread panics, nobody waits for it in
+/// vain and nobody commits without it.
+struct Task<'a> {
+    inner: &'a Inner,
+    packs: usize,
+    result: Result<()>,
+}
+
+impl<'a> Task<'a> {
+    fn new(inner: &'a Inner, packs: usize) -> Self {
+        Self { inner, packs, result: Err(Error::object("the uploads", "a thread panicked")) }
+    }
+}
+
+impl Drop for Task<'_> {
+    fn drop(&mut self) {
+        let result = std::mem::replace(&mut self.result, Ok(()));
+        self.inner.done(result, self.packs);
+    }
+}
+
 impl Inner {
     fn work(&self, packs: &Receiver<FilledPack>) {
         loop {
             match packs.recv_timeout(LOOK_EVERY) {
                 Ok(pack) => {
+                    let mut task = Task::new(self, 1);
                     let failed = lock(&self.under_way).failure.is_some();
-                    let result = if failed { Ok(()) } else { self.store(pack) };
-                    self.done(result, 1);
+                    task.result = if failed { Ok(()) } else { self.store(pack) };
                 }
-                Err(RecvTimeoutError::Timeout) => self.done(self.publish_when_due(), 0),
+                Err(RecvTimeoutError::Timeout) => {
+                    let mut task = Task::new(self, 0);
+                    task.result = self.publish_when_due();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -263,14 +291,16 @@ impl Inner {
         let mut ledger = shared.ledger();
         ledger.append(|state| {
             check_open(state, shared.session)?;
-            check_own(state, shared.session, &unpublished.listings)?;
+            check_own(state, shared.session, &needs)?;
             Ok::<_, Error>(Some(Draft::packs(shared.session, needs.clone())))
         })?;
         unpublished.last_record = shared.clock.now();
-        unpublished.listings.clear();
+        // From here on they are packs as any: also one's own may be lost.
+        lock(&shared.relied).extend(unpublished.listings.drain(..).map(|listing| listing.name));
+        shared.note_losses(ledger.state());
         let Some((name, run)) = run else { return Ok(()) };
         let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.add_run(&shared.index_context(), name, &run, ledger.state())?;
+        index.add_run(&shared.index_context(), (name, &run), shared.session, ledger.state())?;
         drop(index);
         drop(ledger);
         // The index answers for these from here on.
@@ -322,19 +352,30 @@ fn check_open(state: &State, session: SessionId) -> Result<()> {
     }
 }
 
-/// Checks that nobody else's record named a pack of this session first: the ledger would count it as
-/// theirs, and what it holds as theirs to abandon.
-fn check_own(state: &State, session: SessionId, listings: &[PackListing]) -> Result<()> {
-    let taken = |listing: &&PackListing| {
-        state.pack_standing(&listing.name) != PackStanding::Unknown
-            && state.pack(&listing.name).is_none_or(|origin| origin.session != session)
+/// Checks that nobody else's record named a pack or run of this session first: the ledger would
+/// count it as theirs, and what it holds as theirs to abandon.
+fn check_own(state: &State, session: SessionId, needs: &[ObjectRef]) -> Result<()> {
+    let taken = |need: &&ObjectRef| match need {
+        ObjectRef::Pack(name) => {
+            state.pack_standing(name) != PackStanding::Unknown
+                && state.pack(name).is_none_or(|origin| origin.session != session)
+        }
+        ObjectRef::Run(name) => state.run(name).is_some_and(|run| run.origin.session != session),
+        ObjectRef::Slot { .. } => false,
     };
-    match listings.iter().find(taken) {
+    match needs.iter().find(taken) {
         None => Ok(()),
-        Some(listing) => Err(Error::PackTaken { pack: listing.name }),
+        Some(ObjectRef::Pack(name)) => Err(Error::Taken { object: VaultNames::pack(name) }),
+        Some(ObjectRef::Run(name)) => Err(Error::Taken { object: VaultNames::run(name) }),
+        Some(ObjectRef::Slot { .. }) => Ok(()),
     }
 }
 
+/// Whether what the session relies on is good no more. What it inherits from its base it did not
+/// look up while nothing was lost, so any newer loss is a reason to walk again.
 fn relies_on_trouble(shared: &Shared, state: &State) -> bool {
+    if shared.inherits && state.newest_lost() != *lock(&shared.lost_seen) {
+        return true;
+    }
     lock(&shared.relied).iter().any(|pack| state.pack_standing(pack) != PackStanding::Good)
 }

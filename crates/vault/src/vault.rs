@@ -18,7 +18,7 @@ use crate::pack_builder::{PackBuilder, PackMould};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A vault that is open.
 pub struct Vault {
@@ -47,8 +47,10 @@ pub struct Snapshot {
     pub domain: DomainId,
     /// Live or in the trash.
     pub standing: SnapshotStanding,
-    /// What it is of; `None` when this role cannot open it.
+    /// What it is of; `None` when this role cannot open it, or it is damaged.
     pub descriptor: Option<Descriptor>,
+    /// Why the descriptor cannot be read, when it is damaged.
+    pub problem: Option<String>,
 }
 
 impl Vault {
@@ -129,8 +131,8 @@ impl Vault {
     /// All snapshots that are live or in the trash, in the order of their records.
     ///
     /// # Errors
-    /// When the index cannot be had. A descriptor that this role cannot open is `None`; one that is
-    /// damaged is an error.
+    /// When the index cannot be had; errors of the place. A descriptor that is damaged costs the
+    /// others nothing: [`Snapshot::problem`] says so.
     pub fn snapshots(&mut self) -> Result<Vec<Snapshot>> {
         let reader = self.reader()?;
         let listed: Vec<_> = {
@@ -139,13 +141,22 @@ impl Vault {
             let there = there.filter(|(_, s)| s.standing != SnapshotStanding::Purged);
             there.map(|(id, snapshot)| (id, snapshot.clone())).collect()
         };
-        listed.into_iter().map(|(id, snapshot)| self.describe(&reader, id, &snapshot)).collect()
+        let described = listed.into_iter().map(|(id, snapshot)| {
+            self.describe(&reader, id, &snapshot).or_else(|error| match error.kind() {
+                ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid => {
+                    let problem = Some(error.to_string());
+                    Ok(Snapshot { problem, ..undescribed(id, &snapshot) })
+                }
+                _ => Err(error),
+            })
+        });
+        described.collect()
     }
 
     /// One snapshot.
     ///
     /// # Errors
-    /// [`Error::NoSnapshot`]; those of [`Self::snapshots`].
+    /// [`Error::NoSnapshot`]; when its descriptor is damaged; those of [`Self::snapshots`].
     pub fn snapshot(&mut self, id: SessionId) -> Result<Snapshot> {
         let reader = self.reader()?;
         let found = self.ledger().state().snapshot(id).cloned();
@@ -217,6 +228,8 @@ impl Vault {
     pub fn write(&mut self, options: WriteOptions) -> Result<Writer> {
         let stream_length = self.pack_size(options.pack_size)?;
         let domain = self.session_domain(options.domain);
+        // Before anything is appended: not every role that may open a session can name chunks.
+        self.keyring.content_names(domain)?;
         let session = SessionId::draw(self.components.entropy.as_ref());
         let (member, lock, base) = match options.rehearsal {
             Rehearsal::Yes => (MemberId::ROOT, None, options.base),
@@ -231,7 +244,8 @@ impl Vault {
         };
         self.sync_index()?;
         self.drop_old_copies()?;
-        let shared = self.shared(session, domain, stream_length, options.rehearsal)?;
+        let mut shared = self.shared(session, domain, stream_length, options.rehearsal)?;
+        shared.inherits = base.is_some();
         Writer::new(WriterParts { shared, lock, base, member, options })
     }
 
@@ -395,7 +409,11 @@ impl Vault {
             content,
             meta,
             pending: Default::default(),
+            unstored: Default::default(),
             relied: Mutex::default(),
+            inherits: false,
+            lost_seen: Mutex::new(ledger.state().newest_lost()),
+            any_lost: ledger.state().lost().next().is_some().into(),
             counters: Counters::default(),
         })
     }
@@ -434,8 +452,7 @@ impl Vault {
                 Err(error) => return Err(error),
             },
         };
-        let ledger::Snapshot { seq, claimed, member, domain, standing, .. } = *snapshot;
-        Ok(Snapshot { id, seq, claimed, member, domain, standing, descriptor })
+        Ok(Snapshot { descriptor, ..undescribed(id, snapshot) })
     }
 
     /// Whether an error only says that this role may not read it.
@@ -481,6 +498,12 @@ pub(crate) fn probe_place(components: &Components) -> Result<()> {
         return Err(Error::NoConditions { place: place.describe() });
     }
     Ok(())
+}
+
+/// What the ledger alone says of a snapshot.
+fn undescribed(id: SessionId, snapshot: &ledger::Snapshot) -> Snapshot {
+    let ledger::Snapshot { seq, claimed, member, domain, standing, .. } = *snapshot;
+    Snapshot { id, seq, claimed, member, domain, standing, descriptor: None, problem: None }
 }
 
 fn read_descriptor(id: SessionId, snapshot: &ledger::Snapshot, bytes: &[u8]) -> Result<Descriptor> {

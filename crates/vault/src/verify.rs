@@ -19,7 +19,7 @@ use ledger::{Components, Ledger, ProcessMemory, SnapshotStanding, State};
 use places::NamePrefix;
 
 use crate::config::read_config;
-use crate::index::{IndexContext, fetch_run};
+use crate::index::{IndexContext, counts, fetch_run};
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
@@ -104,8 +104,7 @@ impl Vault {
         {
             let ledger = self.ledger();
             check.strangers(&listed, ledger.state());
-            let runs = runs_of(ledger.state());
-            check.runs(&self.index_context(), runs, &mut listings)?;
+            check.runs(&self.index_context(), ledger.state(), &mut listings)?;
             check.presence(&listed, &listings, ledger.state());
         }
         let reader = self.reader_of_place()?;
@@ -230,17 +229,17 @@ impl<'a> Check<'a> {
     fn runs(
         &mut self,
         context: &IndexContext<'_>,
-        runs: Vec<(Digest, format::DomainId)>,
+        state: &State,
         listings: &mut HashMap<Digest, (PackListing, format::DomainId)>,
     ) -> Result<()> {
-        for (name, domain) in runs {
+        for (name, session, domain) in runs_of(state) {
             self.go_on()?;
             let object = VaultNames::run(&name);
             match fetch_run(context, &name, domain) {
                 Ok(run) => {
                     self.read_object(object.as_str(), 0);
-                    let packs = run.packs.into_iter().map(|p| (p.name, (p, domain)));
-                    listings.extend(packs);
+                    let packs = run.packs.into_iter().filter(|p| counts(state, session, p));
+                    listings.extend(packs.map(|p| (p.name, (p, domain))));
                 }
                 Err(error) => self.take(object.as_str(), error)?,
             }
@@ -321,9 +320,10 @@ impl<'a> Check<'a> {
     }
 }
 
-fn runs_of(state: &State) -> Vec<(Digest, format::DomainId)> {
+fn runs_of(state: &State) -> Vec<(Digest, SessionId, format::DomainId)> {
+    let domain = |session| state.session(session).map(|session| session.domain);
     let runs = state.runs();
-    runs.filter_map(|(name, origin)| Some((*name, state.session(origin.session)?.domain))).collect()
+    runs.filter_map(|(name, at)| Some((*name, at.session, domain(at.session)?))).collect()
 }
 
 fn go_on(cancel: &AtomicBool) -> Result<()> {

@@ -8,7 +8,7 @@
 //! checked against the newest state.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -90,8 +90,16 @@ pub(crate) struct Shared {
     pub(crate) meta: Mutex<PackBuilder>,
     /// Chunks that this session stores and has not published yet.
     pub(crate) pending: [Mutex<HashSet<ChunkId>>; PENDING_SHARDS],
-    /// Packs that chunks were found in.
+    /// Chunks that lanes took on and that no pack took yet.
+    pub(crate) unstored: AtomicU64,
+    /// Packs that chunks were found in, and this session's own that are published.
     pub(crate) relied: Mutex<HashSet<Digest>>,
+    /// Whether the session builds on a snapshot.
+    pub(crate) inherits: bool,
+    /// The newest loss of a pack when the walk began.
+    pub(crate) lost_seen: Mutex<Option<Seq>>,
+    /// Whether any pack is lost, as far as the session has heard.
+    pub(crate) any_lost: AtomicBool,
     pub(crate) counters: Counters,
 }
 
@@ -248,7 +256,7 @@ impl Writer {
     /// While any pack of the vault is lost, what is inherited from the base must be looked up with
     /// [`Self::is_stored`], and read again from the source when it is not.
     pub fn must_check_inherited(&self) -> bool {
-        self.shared.ledger().state().lost().next().is_some()
+        self.shared.any_lost.load(Ordering::Relaxed)
     }
 
     /// Whether a good pack holds the chunk or this session stores it.
@@ -288,6 +296,12 @@ impl Writer {
             stored
         };
         let Some(uploads) = &mut self.uploads else { return Ok(CommitOutcome::Rehearsed) };
+        // Others may have counted such chunks as known.
+        let chunks = shared.unstored.load(Ordering::Relaxed);
+        if chunks > 0 {
+            uploads.check()?;
+            return Err(Error::Unstored { chunks });
+        }
         let packs = [&shared.content, &shared.meta].map(|builder| lock(builder).finish());
         for pack in packs.into_iter().flatten() {
             uploads.send(pack)?;
@@ -449,13 +463,16 @@ impl Writer {
         shared.counters.bytes_stored.fetch_add(stored.len() as u64, Ordering::Relaxed);
         let Some(uploads) = &self.uploads else { return Ok(()) };
         let builder = if kind.is_content() { &shared.content } else { &shared.meta };
+        let count = chunks.len() as u64;
         let mut builder = lock(builder);
         let filled = builder.append(codec, stored, chunks, || uploads.spare_buffer())?;
         match filled {
             // Sent while the builder is locked: no thread may run ahead of the uploads.
-            Some(filled) => uploads.send(filled),
-            None => uploads.check(),
+            Some(filled) => uploads.send(filled)?,
+            None => uploads.check()?,
         }
+        shared.unstored.fetch_sub(count, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -465,26 +482,32 @@ impl Shared {
         if !self.pending(&chunk.id).insert(chunk.id) {
             return Ok(false);
         }
-        let found = self.rely_on(chunk);
-        if !matches!(found, Ok(false)) {
+        self.unstored.fetch_add(1, Ordering::Relaxed);
+        // After an error it stays taken on: another lane may count on it.
+        let known = self.rely_on(chunk)?;
+        if known {
             self.pending(&chunk.id).remove(&chunk.id);
+            self.unstored.fetch_sub(1, Ordering::Relaxed);
         }
-        Ok(!found?)
+        Ok(!known)
     }
 
     /// Whether a good pack holds the chunk; from here on the session relies on it.
     fn rely_on(&self, chunk: &ChunkRef) -> Result<bool> {
-        let found =
-            self.index.read().unwrap_or_else(PoisonError::into_inner).find(self.domain, chunk)?;
-        let Some(found) = found.first() else { return Ok(false) };
-        if found.pack.session != self.session {
-            lock(&self.relied).insert(found.pack.name);
-        }
-        Ok(true)
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let found = index.find_good(self.domain, chunk)?;
+        drop(index);
+        // Also this session's own: nobody suspects them while it is open, but they may be lost.
+        Ok(found.map(|pack| lock(&self.relied).insert(pack)).is_some())
     }
 
     pub(crate) fn pending(&self, id: &ChunkId) -> MutexGuard<'_, HashSet<ChunkId>> {
         lock(&self.pending[id.as_bytes()[31] as usize % PENDING_SHARDS])
+    }
+
+    /// Takes note of whether anything is lost.
+    pub(crate) fn note_losses(&self, state: &ledger::State) {
+        self.any_lost.store(state.lost().next().is_some(), Ordering::Relaxed);
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -203,5 +203,8 @@ fn a_pack_that_another_session_claims_first_stops_the_commit() {
     thief.ledger().append_one(Draft::packs(session, needs)).unwrap();
 
     let error = writer.commit(draft(root)).unwrap_err();
-    assert!(matches!(error, Error::PackTaken { pack } if pack == name), "{error}");
+    assert!(
+        matches!(&error, Error::Taken { object } if *object == format::VaultNames::pack(&name)),
+        "{error}"
+    );
 }

@@ -1,0 +1,194 @@
+//! What hostile members, damaged runs and careless callers may not achieve.
+//!
+//! Each test is an attack or a mishap that would lose, hide or hold up what others stored.
+
+use super::*;
+use bytes::Bytes;
+use crypto::{Header, ObjectKind, ObjectSealer, Wrapping};
+use format::{DomainId, ObjectRef, Run, VaultNames};
+use places::{ObjectName, PutOptions};
+
+/// Opens the one run that the place holds.
+fn only_run(vault: &Vault) -> (format::Digest, Run) {
+    let ledger = vault.ledger();
+    let (name, _) = ledger.state().runs().next().unwrap();
+    let bytes = vault.components().place.get(&VaultNames::run(name), None).unwrap();
+    (*name, crate::index::open_run(vault.keyring(), &bytes, DomainId::DEFAULT).unwrap())
+}
+
+/// Publishes a run of this session, as a writer that obeys no rule might.
+fn publish_run(vault: &Vault, session: format::SessionId, domain: DomainId, run: &Run) {
+    let (keyring, entropy) = (vault.keyring(), vault.components().entropy.clone());
+    let header = Header {
+        suite: Suite::Aes256Gcm,
+        kind: ObjectKind::IndexRun,
+        vault_id: keyring.vault_id(),
+        session,
+        epoch: format::Epoch(0),
+    };
+    let key = keyring.index(domain, format::Epoch(0)).unwrap();
+    let mut sealer =
+        ObjectSealer::new(header, Wrapping::Keyed(&key), entropy.as_ref(), Vec::new()).unwrap();
+    sealer.write(&run.encode());
+    let length = crypto::padded_stream_len(sealer.stream_len());
+    let object = sealer.finish(length).unwrap();
+    let place = &vault.components().place;
+    let name = VaultNames::run(&object.name);
+    let _ = place.put(&name, Bytes::from(object.bytes), &PutOptions::default()).unwrap();
+    let needs = vec![ObjectRef::Run(object.name)];
+    vault.ledger().append_one(Draft::packs(session, needs)).unwrap();
+}
+
+fn hostile(world: &World, domain: DomainChoice) -> Vault {
+    let bundle = world.open().issue_bundle(Role::Writer, domain, "mallory").unwrap();
+    world.open_with(Arc::new(world.place.clone()), "mallory", bundle)
+}
+
+fn names_under(world: &World, prefix: &str) -> Vec<ObjectName> {
+    world.place.names().into_iter().filter(|name| name.as_str().starts_with(prefix)).collect()
+}
+
+#[test]
+fn what_lies_in_a_suspect_or_lost_pack_can_still_be_read() {
+    for kind in [Kind::Suspect, Kind::Lost] {
+        let world = World::new(40);
+        let content = noise(1, 300_000);
+        let (chunks, _) = back_up(&mut world.open(), &[&content]);
+        let mut vault = world.open();
+        let reader = vault.reader().unwrap();
+        let pack = reader.locate(DomainId::DEFAULT, chunks[0]).unwrap().unwrap().pack;
+        vault.ensure_member().unwrap();
+        vault.ledger().append_one(Draft::on_packs(kind, [pack])).unwrap();
+
+        let mut other = world.open_at(Arc::new(world.place.clone()), "other");
+        let read = other.reader().unwrap().chunk(DomainId::DEFAULT, chunks[0]);
+        assert_eq!(read.unwrap(), content, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_read_hides_only_what_it_lists() {
+    let world = World::new(41);
+    let (first, second) = (noise(1, 300_000), noise(2, 300_000));
+    let (lost, _) = back_up(&mut world.open(), &[&first]);
+    let run = names_under(&world, "index/").remove(0);
+    let (kept, _) = back_up(&mut world.open(), &[&second]);
+    world.place.corrupt(&run, |bytes| bytes[2000] ^= 1);
+
+    let mut fresh = world.open_at(Arc::new(world.place.clone()), "fresh");
+    let reader = fresh.reader().unwrap();
+    assert_eq!(reader.chunk(DomainId::DEFAULT, kept[0]).unwrap(), second);
+    let error = reader.chunk(DomainId::DEFAULT, lost[0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains(run.as_str()), "{error}");
+    let snapshots = fresh.snapshots().unwrap();
+    assert_eq!(snapshots.len(), 2);
+    assert!(snapshots[0].problem.is_some() && snapshots[1].problem.is_none());
+    back_up(&mut fresh, &[&first, &second]);
+}
+
+#[test]
+fn a_writer_that_names_a_run_that_is_not_there_stops_nobody() {
+    let world = World::new(42);
+    let content = noise(1, 300_000);
+    let (chunks, _) = back_up(&mut world.open(), &[&content]);
+    let mut mallory = hostile(&world, DomainChoice::Own);
+    let session = mallory.write(WriteOptions::default()).unwrap().session();
+    let needs = vec![ObjectRef::Run(format::Digest::of(b"nothing"))];
+    mallory.ledger().append_one(Draft::packs(session, needs)).unwrap();
+
+    let mut fresh = world.open_at(Arc::new(world.place.clone()), "fresh");
+    let reader = fresh.reader().unwrap();
+    assert_eq!(reader.chunk(DomainId::DEFAULT, chunks[0]).unwrap(), content);
+}
+
+#[test]
+fn a_run_that_lists_a_pack_of_another_session_hides_nothing() {
+    for own_domain in [true, false] {
+        let world = World::new(43);
+        let content = noise(1, 300_000);
+        let (chunks, _) = back_up(&mut world.open(), &[&content]);
+        let owner = world.open();
+        let (_, mut run) = only_run(&owner);
+        let choice = if own_domain { DomainChoice::Own } else { DomainChoice::Default };
+        let mut mallory = hostile(&world, choice);
+        let session = mallory.write(WriteOptions::default()).unwrap().session();
+        // Some lie in the ledger's own order before the honest run, some behind it.
+        for (number, same_session) in (0..12).zip([true, false].into_iter().cycle()) {
+            for pack in &mut run.packs {
+                pack.stream_length = (8 << 20) + number;
+                pack.session = if same_session { pack.session } else { session };
+            }
+            publish_run(&mallory, session, mallory.keyring().domain(), &run);
+        }
+
+        let mut fresh = world.open_at(Arc::new(world.place.clone()), "fresh");
+        let reader = fresh.reader().unwrap();
+        assert_eq!(reader.chunk(DomainId::DEFAULT, chunks[0]).unwrap(), content);
+        let found = verify(&mut fresh, VerifyDepth::Data);
+        assert!(found.damage.is_empty(), "{:?}", found.damage);
+    }
+}
+
+#[test]
+fn a_session_whose_lane_was_dropped_unflushed_cannot_be_committed() {
+    let world = World::new(44);
+    let mut vault = world.open();
+    let mut writer = vault.write(WriteOptions::default()).unwrap();
+    writer.lane().store(ChunkKind::Content, b"never flushed").unwrap();
+    let (chunks, root) = store(&writer, &[b"never flushed"]);
+    assert_eq!(writer.written().chunks_known, 1, "{chunks:?}");
+
+    let error = writer.commit(draft(root)).unwrap_err();
+    assert!(matches!(error, Error::Unstored { chunks: 1 }), "{error}");
+    writer.abandon().unwrap();
+    assert!(world.open().snapshots().unwrap().is_empty());
+}
+
+#[test]
+fn a_pack_lost_while_its_own_session_is_open_is_stored_again() {
+    let world = World::new(45);
+    let mut vault = world.open();
+    let content = noise(1, 300_000);
+    let mut writer = vault.write(WriteOptions::default()).unwrap();
+    // Enough for the session to publish.
+    let more: Vec<Vec<u8>> = (2..80).map(|n| noise(n, 1_000_000)).collect();
+    let contents: Vec<&[u8]> =
+        std::iter::once(&content[..]).chain(more.iter().map(|c| &c[..])).collect();
+    let (chunks, root) = store(&writer, &contents);
+    let mut other = world.open_at(Arc::new(world.place.clone()), "other");
+    other.ensure_member().unwrap();
+    let located = other.reader().unwrap().locate(DomainId::DEFAULT, chunks[0]).unwrap();
+    let pack = located.expect("16 packs are published").pack;
+    other.ledger().append_one(Draft::on_packs(Kind::Lost, [pack])).unwrap();
+    world.place.delete(&VaultNames::pack(&pack)).unwrap();
+
+    assert_eq!(writer.commit(draft(root)).unwrap(), CommitOutcome::Again);
+    let (_, root) = store(&writer, &contents);
+    assert!(matches!(writer.commit(draft(root)), Ok(CommitOutcome::Committed(_))));
+    drop(writer);
+    let read = vault.reader().unwrap().chunk(DomainId::DEFAULT, chunks[0]);
+    assert_eq!(read.unwrap(), content);
+}
+
+#[test]
+fn a_pack_of_the_base_lost_after_the_walk_makes_it_walk_again() {
+    let world = World::new(46);
+    let content = noise(1, 300_000);
+    let (chunks, committed) = back_up(&mut world.open(), &[&content]);
+    let mut vault = world.open();
+    let options = WriteOptions { base: Some(committed.snapshot), ..WriteOptions::default() };
+    let mut writer = vault.write(options).unwrap();
+    assert!(!writer.must_check_inherited());
+    let (_, root) = store(&writer, &[]);
+    let mut other = world.open_at(Arc::new(world.place.clone()), "other");
+    other.ensure_member().unwrap();
+    let pack = other.reader().unwrap().locate(DomainId::DEFAULT, chunks[0]).unwrap().unwrap().pack;
+    other.ledger().append_one(Draft::on_packs(Kind::Lost, [pack])).unwrap();
+
+    assert_eq!(writer.commit(draft(root)).unwrap(), CommitOutcome::Again);
+    assert!(writer.must_check_inherited());
+    assert!(!writer.is_stored(chunks[0]).unwrap());
+    let (_, root) = store(&writer, &[&content]);
+    assert!(matches!(writer.commit(draft(root)), Ok(CommitOutcome::Committed(_))));
+}
