@@ -1,11 +1,12 @@
-//! Makes snapshots: what is on disk, merged with the snapshot before, becomes a tree in the vault.
+//! Makes snapshots: what is on disk, merged with the snapshot before, becomes a tree in the
+//! vault.
 //!
-//! The structure is: archiver > pass > batch > item. One thread walks the source in key order, looks
-//! each file up in the base beside it, and hands batches to the workers; they read, cut and store;
-//! the first thread puts their entries back in key order and builds the tree. Batches, results and
-//! buffers are bounded, so memory does not grow with the source.
-//! A file that cannot be read is named in the report and is not in the snapshot; one that changed
-//! while it was read is named and kept as it was read. Neither stops the backup. DESIGN.md §10.
+//! The structure is: archiver > pass > batch > item. One thread walks the source in key order,
+//! looks each file up in the base beside it, and hands batches to the workers; they read, cut and
+//! store; the first thread puts their entries back in key order and builds the tree. Batches,
+//! results and buffers are bounded, so memory does not grow with the source. A file that cannot
+//! be read is named in the report and is not in the snapshot; one that changed while it was read
+//! is named and kept as it was read. Neither stops the backup. DESIGN.md §10.
 
 mod assemble;
 mod base;

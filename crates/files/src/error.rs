@@ -1,7 +1,8 @@
 //! What can end a backup, a listing or a restore.
 //!
 //! Only what stops the whole work is an [`Error`]; what concerns one file is a [`Problem`] in the
-//! report, and the work goes on. Paths are bytes and are shown as well as they can be. DESIGN.md §10.
+//! report, and the work goes on. Paths are bytes and are shown as well as they can be. DESIGN.md
+//! §10.
 
 use std::fmt;
 

@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_file_without_holes_is_one_range() {
-        assert_eq!(data_ranges(&[], 5), [0..5]);
+        assert_eq!(data_ranges(&[], 5).first(), Some(&(0..5)));
+        assert_eq!(data_ranges(&[], 5).len(), 1);
         assert!(data_ranges(&[], 0).is_empty());
         assert!(data_ranges(&[Hole { offset: 0, length: 9 }], 9).is_empty());
         assert_eq!(data_ranges(&[Hole { offset: 2, length: 3 }], 9), [0..2, 5..9]);

@@ -1,7 +1,8 @@
 //! Looks into a snapshot without restoring it: one entry, a folder, everything below.
 //!
 //! A folder's listing and its subtree are each one range of keys, so listing reads only what it
-//! shows. Entries come in key order: a folder's whole listing before what lies deeper. DESIGN.md §8.
+//! shows. Entries come in key order: a folder's whole listing before what lies deeper. DESIGN.md
+//! §8.
 
 use format::{ChunkId, EntryKind, FileEntry, PathKey, SnapshotContent};
 use vault::{Reader, Snapshot};

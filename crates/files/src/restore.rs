@@ -1,11 +1,11 @@
 //! Brings files of a snapshot back, below one folder and nowhere else.
 //!
 //! The structure is: restorer > batch > file. One thread reads the tree in key order and makes
-//! folders; workers fetch, verify and write files under a temporary name and rename them; folders get
-//! their metadata last, deepest first, once all below is written. Everything is reached from the
-//! target's handle without following links (see [`target`]), so neither a hostile snapshot nor a
-//! link planted meanwhile leads out. A file whose content is damaged is not made, and is named.
-//! DESIGN.md §10.
+//! folders; workers fetch, verify and write files under a temporary name and rename them; folders
+//! get their metadata last, deepest first, once all below is written. Everything is reached from
+//! the target's handle without following links (see [`target`]), so neither a hostile snapshot
+//! nor a link planted meanwhile leads out. A file whose content is damaged is not made, and is
+//! named. DESIGN.md §10.
 
 mod finish;
 mod item;

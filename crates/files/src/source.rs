@@ -1,7 +1,8 @@
 //! The paths that a backup is of: absolute, sorted, none inside another.
 //!
-//! A path's folder is resolved, its last name is not: who names a link backs up the link. What leads
-//! to a path is part of the snapshot too, as folders of which nothing else is read. DESIGN.md §10.
+//! A path's folder is resolved, its last name is not: who names a link backs up the link. What
+//! leads to a path is part of the snapshot too, as folders of which nothing else is read.
+//! DESIGN.md §10.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

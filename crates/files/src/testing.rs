@@ -1,4 +1,7 @@
 //! What the tests of this crate share: a vault in memory, folders on disk, a way to compare trees.
+//!
+//! Every test works in folders of its own and a vault in memory, so all run at once.
+//! DESIGN.md §10.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;

@@ -26,7 +26,7 @@ use names::Names;
 
 /// Whether a walk goes on into file systems that are mounted within a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum FileSystems {
+pub(crate) enum FileSystems {
     /// It does.
     #[default]
     All,

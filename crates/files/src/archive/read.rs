@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// What became of reading a file.
 pub(crate) enum ReadFile {
     /// An entry, with the stat that it was made from and how much was read.
-    Entry { entry: FileEntry, stat: Stat, bytes_read: u64 },
+    Entry { entry: Box<FileEntry>, stat: Stat, bytes_read: u64 },
     /// It is gone, as if the walk came later.
     Vanished,
     /// It cannot be read.
@@ -68,7 +68,7 @@ pub(crate) fn read_file(
         Vec::new()
     });
     place_extra(store, &mut entry, Extra { holes, ..with_xattrs(xattrs) })?;
-    Ok(ReadFile::Entry { entry, stat, bytes_read })
+    Ok(ReadFile::Entry { entry: Box::new(entry), stat, bytes_read })
 }
 
 /// Reads the attributes of a file whose content is not read again. Its holes are the base's.
@@ -119,7 +119,7 @@ pub(crate) fn describe_file(
         }
     }
     place_extra(store, &mut entry, extra)?;
-    Ok(ReadFile::Entry { entry, stat: found.stat, bytes_read: 0 })
+    Ok(ReadFile::Entry { entry: Box::new(entry), stat: found.stat, bytes_read: 0 })
 }
 
 fn other_xattrs(found: &Found) -> Result<Vec<format::Xattr>, Errno> {

@@ -1,4 +1,7 @@
 //! What backups must hold: nothing unchanged is read, nothing read is lost, nobody is misled.
+//!
+//! Every test works in folders of its own and a vault in memory, so all run at once.
+//! DESIGN.md §10.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -102,7 +105,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_kept() {
     world.write("open", "x");
     world.write("closed/inside", "x");
     let closed = world.source().join("closed");
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     let report = world.backup();
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o755)).unwrap();
 

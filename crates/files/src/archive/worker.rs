@@ -95,7 +95,7 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
             Work::Keep(entry) => {
-                let entry = reused(*entry, &found.stat);
+                let entry = Box::new(reused(*entry, &found.stat));
                 ReadFile::Entry { entry, stat: found.stat, bytes_read: 0 }
             }
             Work::Read => {
@@ -115,7 +115,7 @@ impl<'a> Worker<'a> {
                 let counted = Stat { size: entry.size, ..stat };
                 done.counts.count(&counted, known == Known::InBase, false);
                 done.counts.bytes_read += bytes_read;
-                done.entries.push(DoneEntry::Ready { key: found.key, entry, names });
+                done.entries.push(DoneEntry::Ready { key: found.key, entry: *entry, names });
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! What passes between the restore's threads: files for a worker, and what became of them.
 //!
 //! A batch holds consecutive files, so a worker's reads lie together in the packs. Batches are
-//! numbered; what must wait for files (a further name, a folder's times) waits for the number of the
-//! batch handed out last. DESIGN.md §10.
+//! numbered; what must wait for files (a further name, a folder's times) waits for the number of
+//! the batch handed out last. DESIGN.md §10.
 
 use std::sync::Arc;
 

@@ -204,6 +204,9 @@ const LINKS_MAX: usize = 1 << 15;
 /// So many folders wait for their metadata; with more, those beyond get it in a walk of its own.
 const FOLDERS_OPEN_MAX: usize = 1 << 15;
 
+/// A folder's handle, or why there is none.
+type OpenedFolder = Result<Arc<OwnedFd>, Errno>;
+
 struct Pass<'a, 'r> {
     restorer: &'a Restorer<'r>,
     target: &'a Target,
@@ -219,7 +222,7 @@ struct Pass<'a, 'r> {
     has_forgotten: bool,
     links: HashMap<(u64, u64), Vec<u8>>,
     /// The folder of the entry before, relative, and its handle or why there is none.
-    parent: Option<(Vec<u8>, Result<Arc<OwnedFd>, Errno>)>,
+    parent: Option<(Vec<u8>, OpenedFolder)>,
     to_workers: Option<Sender<Batch>>,
     from_workers: Receiver<Done>,
 }
@@ -251,7 +254,7 @@ impl Pass<'_, '_> {
         if self.has_forgotten { self.finish_forgotten() } else { Ok(()) }
     }
 
-    /// Gives all folders their metadata again: with those that were remembered, those that were not.
+    /// Gives all folders their metadata again: those that were remembered and those not.
     /// Folders that shut this user out come last, deepest first, so that all others can be reached.
     fn finish_forgotten(&mut self) -> Result<()> {
         let mut selection = Selection::new(self.restorer.matcher);

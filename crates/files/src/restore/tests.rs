@@ -1,4 +1,7 @@
 //! What restores must hold: everything comes back, nothing goes elsewhere, damage is named.
+//!
+//! Every test works in folders of its own and a vault in memory, so all run at once.
+//! DESIGN.md §10.
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

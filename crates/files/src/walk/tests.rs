@@ -1,4 +1,7 @@
 //! What a walk must hold on trees that people and attackers really have.
+//!
+//! Every test works in folders of its own and a vault in memory, so all run at once.
+//! DESIGN.md §10.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
