@@ -4,8 +4,9 @@
 //! The names of errors are the vectors' own: coarse enough that a decoder in another language has
 //! the same ones, fine enough that a vector is refused for its own reason.
 
+use crate::vector::Vector;
 use crypto::{
-    Bundle, DomainId, Epoch, EpochKeys, EpochKeysBinding, Expected, Keyring, MemberKeys,
+    Bundle, DomainId, Entropy, Epoch, EpochKeys, EpochKeysBinding, Expected, Keyring, MemberKeys,
     ObjectKind, OpenedObject, Role, RootSecret, Signature, SignedCertificate, SigningContext, Slot,
     SmallKind, Suite, Unwrapping, VaultId, VerifyingKey, open_small,
 };
@@ -14,9 +15,6 @@ use format::{
     LabelBody, List, MemberId, Node, ObjectRef, PackSplitError, PathKey, PathKeyError, RecipeNode,
     RecordError, Ref, Run, SignedRecord, TagsBody, split_pack,
 };
-use zeroize::Zeroizing;
-
-use crate::vector::Vector;
 
 /// Why bytes are refused, as the vectors call it.
 pub(crate) struct Class(pub(crate) &'static str);
@@ -228,7 +226,16 @@ fn record(vector: &Vector, bytes: &[u8]) -> Result<(), Class> {
 }
 
 pub(crate) fn root(vector: &Vector) -> RootSecret {
-    RootSecret::from_bytes(Zeroizing::new(vector.hex("root").try_into().unwrap()))
+    RootSecret::draw(&Given(vector.hex("root")))
+}
+
+/// "Draws" the bytes that a vector gives.
+struct Given(Vec<u8>);
+
+impl Entropy for Given {
+    fn fill(&self, out: &mut [u8]) {
+        out.copy_from_slice(&self.0);
+    }
 }
 
 fn suite(vector: &Vector) -> Suite {

@@ -5,9 +5,12 @@
 //! total. The reader restores files from a vault that the program made, from the key file and the
 //! text alone.
 
+#![allow(clippy::unwrap_used, reason = "whatever is unwrapped here is what the suite checks")]
+
 // How each structure of the vectors is decoded, checked and opened.
 mod decoders;
 // What is true of each decoder, whatever its input; fuzz targets assert the same.
+#[expect(unreachable_pub, reason = "the fuzz targets are another crate")]
 mod properties;
 // The independent reader: every vector, and whole vaults made by the program.
 mod reader;

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from decoding import (
-    APPENDS, Bundle, Decoder, KINDS, Opened, Refused, chunk_id, decode_certificate, decode_child,
+    APPENDS, KINDS, Opened, Refused, chunk_id, decode_certificate, decode_child,
     decode_chunk_ref, decode_config, decode_descriptor, decode_entry, decode_extra, decode_header,
     decode_key_file, decode_node, decode_object_ref, decode_recipe, decode_record, decode_ref,
     decode_run, digest, open_body, open_whole, path_key, decode_path_key, record_hash, refuse_if,
@@ -357,7 +357,7 @@ class Vault:
             yield data
 
     def recipe(self, name, level):
-        found, items = decode_recipe(self.chunk(RECIPE, name))
+        found, items = whole(self.chunk(RECIPE, name), decode_recipe)
         refuse_if(found != level, "not-canonical", "level of a recipe")
         for child, length in items:
             if level == 0:
