@@ -647,6 +647,8 @@ def decode_entry(data):
     entry["extra"] = decode_extra(decoder) if form == 1 else empty
     decoder.finish()
     refuse_if(form == 1 and entry["extra"] == empty, "not-canonical", "empty extra")
+    alien = entry["type"] != "file" and entry["content"] != {"chunks": []}
+    refuse_if(alien, "not-canonical", "content of what is no file")
     return entry
 
 

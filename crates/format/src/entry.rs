@@ -197,6 +197,9 @@ impl FileEntry {
         if matches!(&extra, ExtraAt::Inline(extra) if extra.is_empty()) {
             return Err(DecodeError::NotCanonical { what: "empty extra metadata" });
         }
+        if kind != EntryKind::File && content != Content::EMPTY {
+            return Err(DecodeError::NotCanonical { what: "the content of what is no file" });
+        }
         Ok(Self {
             kind,
             mode,

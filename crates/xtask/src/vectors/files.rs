@@ -129,6 +129,8 @@ fn entries(vectors: &mut Set) {
     ] {
         cases.bad(name, expect, "a field outside its limits", &set(&bytes, at, &others));
     }
+    let comment = "a folder with content";
+    cases.bad("folder-with-content", "not-canonical", comment, &set(&bytes, 1, &[2]));
     let empty = FileEntry { extra: ExtraAt::Inline(Extra::default()), ..entry() };
     let comment = "extra inline that says nothing";
     cases.bad("empty-extra", "not-canonical", comment, &empty.encode());
