@@ -257,15 +257,24 @@ class Vault:
         for name, session in ledger.runs.items():
             if ledger.sessions[session]["domain"] != self.domain:
                 continue
-            data = (self.folder / "index" / name.hex()).read_bytes()
-            refuse_if(digest(data) != name, "damaged", f"run {name.hex()}")
-            expected = {"vault": self.bundle.vault, "kind": 3, "suite": self.bundle.suite}
-            key = self.bundle.index(self.domain, decode_header(data)["epoch"])
-            for pack in whole(open_whole(data, expected, key), decode_run):
+            try:
+                packs = self.run(name)
+            except (Refused, OSError) as error:
+                # What it lists may lie in other runs too; else a chunk will be missing by name.
+                ledger.say(f"run {name.hex()} is passed over: {error}")
+                continue
+            for pack in packs:
                 origin = ledger.packs.get(pack["name"])
                 good = origin == pack["session"] and pack["name"] not in ledger.condemned
                 if good and ledger.sessions[origin]["domain"] == self.domain:
                     self.add_pack(pack)
+
+    def run(self, name):
+        data = (self.folder / "index" / name.hex()).read_bytes()
+        refuse_if(digest(data) != name, "damaged", "its bytes do not have its name")
+        expected = {"vault": self.bundle.vault, "kind": 3, "suite": self.bundle.suite}
+        key = self.bundle.index(self.domain, decode_header(data)["epoch"])
+        return whole(open_whole(data, expected, key), decode_run)
 
     def add_pack(self, pack):
         offset = 0
