@@ -3,14 +3,16 @@
 //! State is small and precious: the newest head seen, the host's own member keys, a lock file for
 //! each session at work, the places that were probed. It is never removed by cache commands. The
 //! cache is sealed, written once, renamed into place, and may be deleted at any time. Both lie
-//! under
-//! `<vault id>/<16 hex of the local key>`, so hosts and keys that share a folder do not meet. A
-//! host without a home goes on without. DESIGN §7, FORMAT.md §12.
+//! under `<vault id>/<16 hex of the local key>`, so hosts and keys that share a folder do not meet.
+//! A host without a home goes on without. Several hosts may share a folder over a network only
+//! where flock(2) reaches across it; else one could abandon the other's sessions, which costs work
+//! and loses nothing. DESIGN §7, FORMAT.md §12.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crypto::{
     Digest, Entropy, Keyring, MemberKeys, SessionId, SmallKind, Suite, SymmetricKey, VaultId,
@@ -21,6 +23,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::{Error, Result};
+
+/// What an interrupted process left in the cache is removed when it is so old.
+const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The base folders of a host's cache and state, such as `~/.cache/strongroom` and
 /// `~/.local/state/strongroom`. `None`: go on without.
@@ -80,10 +85,8 @@ impl Home {
 
     /// Writes a cache file under a new name, whole or not at all. It need not be durable.
     pub(crate) fn write_cache(path: &Path, parts: &[&[u8]]) -> Result<()> {
-        let temporary = temporary_beside(path);
-        let written =
-            write_file(&temporary, parts, Durable::No).and_then(|()| fs::rename(&temporary, path));
-        written.map_err(|error| {
+        let temporary = write_beside(path, parts, Durable::No).map_err(|e| Error::home(path, e))?;
+        fs::rename(&temporary, path).map_err(|error| {
             let _ = fs::remove_file(&temporary);
             Error::home(path, error)
         })
@@ -106,8 +109,8 @@ impl Home {
         let Some(state) = &self.state else { return Ok(keys) };
         let path = state.join("member");
         let sealed = self.seal(SmallKind::MemberKeys, "member", &keys.encode(), entropy);
-        let temporary = temporary_beside(&path);
-        write_file(&temporary, &[&sealed], Durable::Yes).map_err(|e| Error::home(&path, e))?;
+        let temporary = write_beside(&path, &[&sealed], Durable::Yes);
+        let temporary = temporary.map_err(|e| Error::home(&path, e))?;
         let linked = fs::hard_link(&temporary, &path);
         let _ = fs::remove_file(&temporary);
         match linked {
@@ -125,6 +128,10 @@ impl Home {
     /// Puts member keys aside that the vault has revoked.
     pub(crate) fn retire_member(&self, keys: &MemberKeys) -> Result<()> {
         let Some(state) = &self.state else { return Ok(()) };
+        if self.member()?.is_none_or(|kept| kept.member_id() != keys.member_id()) {
+            // Another process was faster, and may have made a new one already.
+            return Ok(());
+        }
         let path = state.join("member");
         let aside = state.join(format!("member-{}", keys.member_id()));
         fs::rename(&path, &aside).map_err(|e| Error::home(&path, e))?;
@@ -136,10 +143,14 @@ impl Home {
     pub(crate) fn lock_session(&self, session: SessionId) -> Result<SessionLock> {
         let Some(state) = &self.state else { return Ok(SessionLock { file: None }) };
         let path = state.join("sessions").join(session.to_string());
-        let file = open_private(&path).map_err(|e| Error::home(&path, e))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|e| Error::home(&path, e))?;
-        Ok(SessionLock { file: Some((file, path)) })
+        loop {
+            let file = open_private(&path).map_err(|e| Error::home(&path, e))?;
+            flock(&file, FlockOperation::LockExclusive).map_err(|e| Error::home(&path, e))?;
+            // Another process may have taken the new file for a dead session's and removed it.
+            if file.metadata().map_err(|e| Error::home(&path, e))?.nlink() > 0 {
+                return Ok(SessionLock { file: Some((file, path)) });
+            }
+        }
     }
 
     /// Sessions of this host whose process is gone.
@@ -167,7 +178,7 @@ impl Home {
     /// Remembers that this place refuses second writers.
     pub(crate) fn remember_probe(&self, place: &str) -> Result<()> {
         let Some(path) = self.probe_file(place) else { return Ok(()) };
-        write_file(&path, &[b"ok\n"], Durable::No).map_err(|e| Error::home(&path, e))
+        Self::write_cache(&path, &[b"ok\n"])
     }
 
     fn probe_file(&self, place: &str) -> Option<PathBuf> {
@@ -268,9 +279,8 @@ impl HeadMemory {
         let sealed =
             self.home.seal(SmallKind::StateFile, "head", e.as_slice(), self.entropy.as_ref());
         let path = state.join("head");
-        let temporary = temporary_beside(&path);
-        write_file(&temporary, &[&sealed], Durable::Yes)
-            .and_then(|()| fs::rename(&temporary, &path))
+        write_beside(&path, &[&sealed], Durable::Yes)
+            .and_then(|temporary| fs::rename(temporary, &path))
             .map_err(memory_error)?;
         sync_folder(state).map_err(memory_error)
     }
@@ -329,15 +339,44 @@ enum Durable {
     No,
 }
 
-fn write_file(path: &Path, parts: &[&[u8]], durable: Durable) -> std::io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    for part in parts {
-        file.write_all(part)?;
-    }
-    match durable {
+/// Writes a new file beside `path`, under a name of its own; nothing is left after an error.
+fn write_beside(path: &Path, parts: &[&[u8]], durable: Durable) -> std::io::Result<PathBuf> {
+    let (temporary, mut file) = create_beside(path)?;
+    let written = parts.iter().try_for_each(|part| file.write_all(part));
+    let synced = written.and_then(|()| match durable {
         Durable::Yes => file.sync_all(),
         Durable::No => Ok(()),
+    });
+    match synced {
+        Ok(()) => Ok(temporary),
+        Err(error) => {
+            let _ = fs::remove_file(&temporary);
+            Err(error)
+        }
+    }
+}
+
+/// A new file beside `path`. Processes of containers that share a folder may have one number, so
+/// the number alone makes no name unique.
+fn create_beside(path: &Path) -> std::io::Result<(PathBuf, File)> {
+    static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    loop {
+        let number = COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let beside = path.with_file_name(format!(".{name}.{}.{number}", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside) {
+            Ok(file) => return Ok((beside, file)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes a file of the cache that nothing needs, unless another process may be at it.
+pub(crate) fn remove_leftover(path: &Path) {
+    let age = fs::metadata(path).and_then(|m| m.modified()).map(|time| time.elapsed());
+    if age.is_ok_and(|age| age.is_ok_and(|age| age > LEFTOVER_AGE)) {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -352,12 +391,4 @@ fn make_folder(path: &Path) -> Result<()> {
 
 fn sync_folder(path: &Path) -> Result<()> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| Error::home(path, e))
-}
-
-/// A name beside `path` that no other process or thread uses.
-fn temporary_beside(path: &Path) -> PathBuf {
-    static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let number = COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.{}.{number}", std::process::id()))
 }

@@ -1,8 +1,9 @@
 //! The index: which chunk lies where, as the ledger and its index runs say.
 //!
 //! It is a few tables (`table.rs`). Runs that no table covers are fetched, opened and made into a
-//! table; many small tables are merged into one, cut into shards by id so that no more than one
-//! shard is in memory. Of what a run says only packs count that a record published under the
+//! table; small tables are merged as they become many, so that each entry is written a few times
+//! whatever the vault's size; a large one is cut into shards by id, so that no more than one shard
+//! is in memory. Of what a run says only packs count that a record published under the
 //! session that the run gives, and that the run's own session may list; a writer relies only on
 //! those that are good, so neither a stale cache nor a lying run leads to a pack that may vanish. A
 //! run that cannot be read hides what it alone lists, no more. Any number of processes share the
@@ -10,24 +11,25 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crypto::{
     Digest, Entropy, Expected, Header, Keyring, ObjectKind, OpenedObject, Role, SessionId,
     Unwrapping,
 };
-use format::{ChunkRef, DomainId, OBJECT_BYTES_MAX, PackListing, Run, VaultNames};
+use format::{ChunkRef, DomainId, OBJECT_BYTES_MAX, PackListing, Run, Seq, VaultNames};
 use ledger::{PackStanding, SessionStatus, State};
 use places::Place;
 
-use crate::home::Home;
-use crate::table::{Table, TableBuilder, TableEntry, TablePack};
+use crate::home::{Home, remove_leftover};
+use crate::table::{PREFIX_BITS_MAX, Prefix, Table, TableBuilder, TableEntry, TablePack};
 use crate::{Error, ErrorKind, Result};
 
 /// More tables than this are merged.
 const TABLES_MAX: usize = 12;
-/// Entries of one shard of a merged table.
-const SHARD_ENTRIES: usize = 1 << 18;
+/// Entries of one shard of a merged table; few in tests, which then have many shards.
+const SHARD_ENTRIES: usize = if cfg!(test) { 64 } else { 1 << 18 };
+/// Opened segments of 64 KiB that all tables keep together.
+const SEGMENTS_KEPT: usize = 1024;
 /// Runs that are fetched at the same time.
 const FETCHES_AT_ONCE: usize = 8;
 
@@ -43,16 +45,96 @@ pub(crate) struct IndexContext<'a> {
 #[derive(Default)]
 pub(crate) struct Index {
     tables: Vec<Indexed>,
+    /// The runs whose packs are in tables.
     covered: HashSet<Digest>,
     /// Runs that could not be read, and why.
     unread: BTreeMap<Digest, String>,
+    /// The newest trouble of any pack when all packs were judged.
+    judged_trouble: Option<Seq>,
 }
 
+/// A table with what the ledger says of it.
 struct Indexed {
-    table: Arc<Table>,
-    /// How each pack of the table stands.
+    /// In the order of their prefixes; the last one is the head.
+    shards: Vec<Shard>,
+    packs: Vec<TablePack>,
+    /// How each pack stands.
     standings: Vec<PackStanding>,
+    runs: Vec<Digest>,
+    bits: u8,
+}
+
+struct Shard {
+    table: Table,
+    /// Its file; `None` for one in memory.
     path: Option<PathBuf>,
+}
+
+impl Shard {
+    /// Removes a file that cannot be read: the next process makes it anew.
+    fn give_up(&self, error: Error) -> Error {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+        error
+    }
+}
+
+impl Indexed {
+    fn new(mut shards: Vec<Shard>) -> Self {
+        let head = shards.last_mut().map(|shard| &mut shard.table);
+        let (packs, runs, bits) = head.map_or_else(Default::default, |head| {
+            let (packs, runs) = (&mut head.packs, &mut head.runs);
+            (std::mem::take(packs), std::mem::take(runs), head.prefix.bits)
+        });
+        Self { shards, packs, standings: Vec::new(), runs, bits }
+    }
+
+    fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.table.len()).sum()
+    }
+
+    /// Every entry of a chunk with its pack and how that stands.
+    fn find(
+        &self,
+        domain: DomainId,
+        chunk: &ChunkRef,
+    ) -> Result<impl Iterator<Item = (TableEntry, &TablePack, PackStanding)>> {
+        let shard = &self.shards[Prefix::of(&chunk.id, self.bits).value as usize];
+        let entries = shard.table.find(chunk).map_err(|error| shard.give_up(error))?.into_iter();
+        Ok(entries.filter_map(move |entry| {
+            let at = entry.pack as usize;
+            let (pack, standing) = (self.packs.get(at)?, self.standings.get(at)?);
+            (pack.domain == domain).then_some((entry, pack, *standing))
+        }))
+    }
+
+    /// Every entry whose id has this prefix.
+    fn entries(&self, prefix: Prefix) -> Result<Vec<TableEntry>> {
+        let value = prefix.value as usize;
+        let within = match prefix.bits.checked_sub(self.bits) {
+            Some(more) => value >> more..(value >> more) + 1,
+            None => {
+                let fewer = self.bits - prefix.bits;
+                value << fewer..(value + 1) << fewer
+            }
+        };
+        let mut entries = Vec::new();
+        for shard in &self.shards[within] {
+            let more = shard.table.shard(prefix).map_err(|error| shard.give_up(error))?;
+            entries.extend(more);
+        }
+        Ok(entries)
+    }
+
+    fn judge(&mut self, state: &State) {
+        let standing = |pack: &TablePack| match state.pack_standing(&pack.name) {
+            PackStanding::Condemned => PackStanding::Condemned,
+            standing if published_under(state, &pack.name, pack.session) => standing,
+            _ => PackStanding::Unknown,
+        };
+        self.standings = self.packs.iter().map(standing).collect();
+    }
 }
 
 /// Where a chunk lies.
@@ -67,8 +149,8 @@ impl Index {
     /// Opens what the cache holds and fetches what it lacks.
     pub(crate) fn open(context: &IndexContext<'_>, state: &State) -> Result<Self> {
         let mut index = Self::default();
-        if let Some(folder) = context.home.cache_folder("index")? {
-            index.load(context, &folder)?;
+        if let Ok(Some(folder)) = context.home.cache_folder("index") {
+            index.load(context, &folder);
         }
         index.sync(context, state)?;
         Ok(index)
@@ -94,9 +176,7 @@ impl Index {
             }
         }
         self.add(context, builder)?;
-        if self.tables.len() > TABLES_MAX {
-            self.merge(context, state)?;
-        }
+        self.merge_small(context, state)?;
         self.judge(state);
         Ok(())
     }
@@ -134,31 +214,30 @@ impl Index {
         let mut builder = TableBuilder::default();
         cover(&mut builder, name, session, run, state);
         self.add(context, builder)?;
-        self.judge(state);
+        self.merge_small(context, state)?;
+        let trouble = state.newest_trouble();
+        let new = self.tables.iter_mut().filter(|indexed| indexed.standings.is_empty());
+        if trouble == self.judged_trouble {
+            // No pack that was good has come to harm, so only what is new is to be judged.
+            new.for_each(|indexed| indexed.judge(state));
+        } else {
+            self.judge(state);
+        }
         Ok(())
     }
 
     /// Judges every pack by the ledger's newest state.
     pub(crate) fn judge(&mut self, state: &State) {
-        for indexed in &mut self.tables {
-            let standing = |pack: &TablePack| match state.pack_standing(&pack.name) {
-                PackStanding::Condemned => PackStanding::Condemned,
-                standing if published_under(state, &pack.name, pack.session) => standing,
-                _ => PackStanding::Unknown,
-            };
-            indexed.standings = indexed.table.packs.iter().map(standing).collect();
-        }
+        self.tables.iter_mut().for_each(|indexed| indexed.judge(state));
+        self.judged_trouble = state.newest_trouble();
     }
 
     /// A pack that holds the chunk and may be relied on.
     pub(crate) fn find_good(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Option<Digest>> {
-        for Indexed { table, standings, .. } in &self.tables {
-            for entry in table.find(chunk)? {
-                let pack = &table.packs[entry.pack as usize];
-                let good = standings[entry.pack as usize] == PackStanding::Good;
-                if good && pack.domain == domain {
-                    return Ok(Some(pack.name));
-                }
+        for indexed in &self.tables {
+            let mut found = indexed.find(domain, chunk)?;
+            if let Some((_, pack, _)) = found.find(|(_, _, s)| *s == PackStanding::Good) {
+                return Ok(Some(pack.name));
             }
         }
         Ok(None)
@@ -168,11 +247,9 @@ impl Index {
     /// that no writer may rely on are worth a try.
     pub(crate) fn find(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Vec<Found>> {
         let mut found = Vec::new();
-        for Indexed { table, standings, .. } in &self.tables {
-            for entry in table.find(chunk)? {
-                let pack = &table.packs[entry.pack as usize];
-                let standing = standings[entry.pack as usize];
-                if standing != PackStanding::Unknown && pack.domain == domain {
+        for indexed in &self.tables {
+            for (entry, pack, standing) in indexed.find(domain, chunk)? {
+                if standing != PackStanding::Unknown {
                     found.push(Found { pack: pack.clone(), entry, standing });
                 }
             }
@@ -186,96 +263,139 @@ impl Index {
         Ok(found)
     }
 
-    fn load(&mut self, context: &IndexContext<'_>, folder: &Path) -> Result<()> {
+    fn load(&mut self, context: &IndexContext<'_>, folder: &Path) {
         let keyring = context.keyring;
         let of = (keyring.suite(), keyring.vault_id());
-        let files = std::fs::read_dir(folder).map_err(|e| Error::home(folder, e))?;
-        let mut paths: Vec<PathBuf> = files.filter_map(|f| f.ok().map(|f| f.path())).collect();
-        paths.sort();
-        let mut opened = Vec::new();
-        for path in paths {
-            let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes()[0] == b'.');
-            if hidden {
+        let files = std::fs::read_dir(folder).into_iter().flatten();
+        let mut opened = BTreeMap::new();
+        for path in files.filter_map(|file| Some(file.ok()?.path())) {
+            let Some(name) = file_name(&path).and_then(|name| name.parse::<Digest>().ok()) else {
+                remove_leftover(&path);
                 continue;
-            }
+            };
             match Table::open(&path, of, context.home.local()) {
-                Ok(table) => opened.push((table, path)),
+                Ok(table) => {
+                    opened.insert(name, Shard { table, path: Some(path) });
+                }
                 // The cache is disposable: what does not open is made anew.
-                Err(_) => {
-                    let _ = std::fs::remove_file(&path);
-                }
+                Err(_) => remove_leftover(&path),
             }
         }
-        let names: HashSet<String> =
-            opened.iter().filter_map(|(_, path)| file_name(path).map(str::to_owned)).collect();
-        for (table, path) in opened {
-            // A shard that is missing takes the cover of its siblings with it.
-            if table.siblings.iter().all(|file| names.contains(&file.to_string())) {
-                self.take(table, Some(path));
+        let is_head = |shard: &Shard| shard.table.prefix.is_last();
+        let heads: Vec<Digest> =
+            opened.iter().filter(|(_, s)| is_head(s)).map(|(name, _)| *name).collect();
+        for head in heads {
+            let Some(head) = opened.remove(&head) else { continue };
+            let bits = head.table.prefix.bits;
+            let mut shards: Vec<Shard> =
+                head.table.siblings.iter().filter_map(|file| opened.remove(file)).collect();
+            shards.push(head);
+            if shards.iter().map(|shard| shard.table.prefix).eq(Prefix::all(bits)) {
+                self.take(shards);
+            } else {
+                shards.iter().filter_map(|shard| shard.path.as_deref()).for_each(remove_leftover);
             }
+        }
+        // Shards whose head is not written yet, or never will be.
+        opened.values().filter_map(|shard| shard.path.as_deref()).for_each(remove_leftover);
+    }
+
+    fn take(&mut self, shards: Vec<Shard>) {
+        let indexed = Indexed::new(shards);
+        self.covered.extend(indexed.runs.iter().copied());
+        self.tables.push(indexed);
+        let shards: Vec<&Shard> = self.tables.iter().flat_map(|t| &t.shards).collect();
+        let each = (SEGMENTS_KEPT / shards.len().max(1)).max(1);
+        shards.iter().for_each(|shard| shard.table.keep_segments(each));
+    }
+
+    fn add(&mut self, context: &IndexContext<'_>, mut builder: TableBuilder) -> Result<()> {
+        if !builder.is_empty() {
+            let shard = make_shard(context, &builder.encode(Prefix::default()))?;
+            self.take(vec![shard]);
         }
         Ok(())
     }
 
-    fn take(&mut self, table: Table, path: Option<PathBuf>) {
-        self.covered.extend(table.runs.iter().copied());
-        self.tables.push(Indexed { standings: Vec::new(), table: Arc::new(table), path });
-    }
-
-    fn add(&mut self, context: &IndexContext<'_>, builder: TableBuilder) -> Result<()> {
-        if builder.is_empty() {
+    /// Merges the smallest tables when there are too many: so many that what results is not much
+    /// longer than the next one.
+    fn merge_small(&mut self, context: &IndexContext<'_>, state: &State) -> Result<()> {
+        if self.tables.len() <= TABLES_MAX {
             return Ok(());
         }
-        let payload = builder.encode();
-        let keyring = context.keyring;
-        let of = (keyring.suite(), keyring.vault_id());
-        let Some(folder) = context.home.cache_folder("index")? else {
-            self.take(Table::in_memory(payload)?, None);
-            return Ok(());
-        };
-        let path = folder.join(Digest::of(&payload).to_string());
-        let sealed = Table::seal(&payload, of, context.home.local(), context.entropy)?;
-        drop(payload);
-        Home::write_cache(&path, &[&sealed])?;
-        drop(sealed);
-        self.take(Table::open(&path, of, context.home.local())?, Some(path));
-        Ok(())
-    }
-
-    /// Makes one table, in shards, of all: without packs that the ledger no longer knows.
-    fn merge(&mut self, context: &IndexContext<'_>, state: &State) -> Result<()> {
-        let old = std::mem::take(&mut self.tables);
-        let covered = std::mem::take(&mut self.covered);
-        let total: usize = old.iter().map(|indexed| indexed.table.len()).sum();
-        let bits = (total.div_ceil(SHARD_ENTRIES)).next_power_of_two().ilog2() as u8;
-        for prefix in 0..1usize << bits {
-            let mut builder = TableBuilder::default();
-            for Indexed { table, .. } in &old {
-                for entry in table.shard(prefix, bits)? {
-                    let pack = &table.packs[entry.pack as usize];
-                    if state.pack(&pack.name).is_some() {
-                        builder.add_entry(entry, pack);
-                    }
-                }
+        self.tables.sort_by_key(Indexed::len);
+        let (mut total, mut count) = (0, 0);
+        for indexed in &self.tables {
+            if count >= TABLES_MAX / 2 && indexed.len() > total {
+                break;
             }
-            // The last shard covers the runs for all of them, and names those it cannot do without.
-            if prefix + 1 == 1 << bits {
-                let live = covered.iter().filter(|run| state.run(run).is_some());
-                live.for_each(|run| builder.cover(*run));
-                let files = self.tables.iter().filter_map(|t| file_name(t.path.as_ref()?));
-                let files = files.filter_map(|name| name.parse().ok());
-                files.for_each(|file| builder.needs_sibling(file));
-            }
-            self.add(context, builder)?;
+            total += indexed.len();
+            count += 1;
         }
-        let kept: HashSet<_> = self.tables.iter().filter_map(|t| t.path.clone()).collect();
-        for path in old.iter().filter_map(|indexed| indexed.path.as_ref()) {
-            if !kept.contains(path) {
+        let merged = merge(context, state, &self.tables[..count], total)?;
+        let old: Vec<Indexed> = self.tables.drain(..count).collect();
+        for run in old.iter().flat_map(|indexed| &indexed.runs) {
+            self.covered.remove(run);
+        }
+        let written = merged.iter().all(|shard| shard.path.is_some());
+        let kept: HashSet<_> = merged.iter().filter_map(|shard| shard.path.clone()).collect();
+        let old = old.iter().flat_map(|indexed| &indexed.shards);
+        for path in old.filter_map(|shard| shard.path.as_ref()).filter(|p| !kept.contains(*p)) {
+            if written {
                 let _ = std::fs::remove_file(path);
             }
         }
+        self.take(merged);
         Ok(())
     }
+}
+
+/// Makes one table of these: without packs and runs that the ledger no longer knows.
+fn merge(
+    context: &IndexContext<'_>,
+    state: &State,
+    old: &[Indexed],
+    total: usize,
+) -> Result<Vec<Shard>> {
+    let bits = total.div_ceil(SHARD_ENTRIES).max(1).next_power_of_two().ilog2();
+    let bits = (bits as u8).min(PREFIX_BITS_MAX);
+    let mut builder = TableBuilder::default();
+    let runs = old.iter().flat_map(|indexed| &indexed.runs);
+    let live = runs.filter(|run| state.run(run).is_some_and(|run| run.dropped.is_none()));
+    live.collect::<HashSet<_>>().into_iter().for_each(|run| builder.cover(*run));
+    let mut shards = Vec::new();
+    for prefix in Prefix::all(bits) {
+        for indexed in old {
+            for entry in indexed.entries(prefix)? {
+                let pack = indexed.packs.get(entry.pack as usize);
+                if let Some(pack) = pack.filter(|pack| state.pack(&pack.name).is_some()) {
+                    builder.add_entry(entry, pack);
+                }
+            }
+        }
+        let shard = make_shard(context, &builder.encode(prefix))?;
+        let file = shard.path.as_deref().and_then(file_name).and_then(|name| name.parse().ok());
+        file.into_iter().for_each(|file| builder.needs_sibling(file));
+        shards.push(shard);
+    }
+    Ok(shards)
+}
+
+/// Writes a shard into the cache; where that cannot be, it stays in memory: a cache that cannot be
+/// written costs memory, not a backup.
+fn make_shard(context: &IndexContext<'_>, payload: &[u8]) -> Result<Shard> {
+    let of = (context.keyring.suite(), context.keyring.vault_id());
+    let local = context.home.local();
+    if let Ok(Some(folder)) = context.home.cache_folder("index") {
+        let path = folder.join(Digest::of(payload).to_string());
+        let sealed = Table::seal(payload, of, local, context.entropy)?;
+        if Home::write_cache(&path, &[&sealed]).is_ok()
+            && let Ok(table) = Table::open(&path, of, local)
+        {
+            return Ok(Shard { table, path: Some(path) });
+        }
+    }
+    Ok(Shard { table: Table::in_memory(payload.to_vec())?, path: None })
 }
 
 fn file_name(path: &Path) -> Option<&str> {

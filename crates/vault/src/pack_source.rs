@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -110,19 +110,44 @@ impl PackSource {
         home.cache_folder("packs")
     }
 
+    /// The session that a kept copy is of, as its header says.
+    pub(crate) fn session_of_copy(path: &Path) -> Option<SessionId> {
+        let file = File::open(path).ok()?;
+        let mut head = vec![0; prefix_len(ObjectKind::MetadataPack)];
+        file.read_exact_at(&mut head, KEPT_KEY_BYTES as u64).ok()?;
+        Some(Header::peek(&head).ok()?.session)
+    }
+
     fn block(&self, pack: &TablePack, number: u64) -> Result<Bytes> {
         self.blocks.get(&(pack.name, number), || {
             let open = self.open(pack)?;
-            let start = number * BLOCK_BYTES;
-            let end = (start + BLOCK_BYTES).min(pack.stream_length);
-            let damaged = |error: crypto::Error| Error::object(VaultNames::pack(&pack.name), error);
-            let span = open.opened.segment_range(open.length, start..end).map_err(damaged)?;
-            let sealed = self.raw(pack, &open, span.object_range)?;
-            let opened = open.opened.open_segments(open.length, span.first_segment, &sealed);
-            let opened = Bytes::from(opened.map_err(damaged)?);
-            let weight = opened.len();
-            Ok((opened, weight))
+            let block = self.open_block(pack, &open, number);
+            if block.is_ok() || open.copy.is_none() {
+                return block;
+            }
+            // A copy that is damaged says nothing of the pack.
+            self.packs.forget(&pack.name);
+            self.drop_copy(pack);
+            self.open_block(pack, &*self.open(pack)?, number)
         })
+    }
+
+    fn drop_copy(&self, pack: &TablePack) {
+        if let Ok(Some(folder)) = Self::copies(&self.home) {
+            let _ = std::fs::remove_file(folder.join(pack.name.to_string()));
+        }
+    }
+
+    fn open_block(&self, pack: &TablePack, open: &OpenPack, number: u64) -> Result<(Bytes, usize)> {
+        let start = number * BLOCK_BYTES;
+        let end = (start + BLOCK_BYTES).min(pack.stream_length);
+        let damaged = |error: crypto::Error| Error::object(VaultNames::pack(&pack.name), error);
+        let span = open.opened.segment_range(open.length, start..end).map_err(damaged)?;
+        let sealed = self.raw(pack, open, span.object_range)?;
+        let opened = open.opened.open_segments(open.length, span.first_segment, &sealed);
+        let opened = Bytes::from(opened.map_err(damaged)?);
+        let weight = opened.len();
+        Ok((opened, weight))
     }
 
     fn raw(&self, pack: &TablePack, open: &OpenPack, range: Range<u64>) -> Result<Bytes> {

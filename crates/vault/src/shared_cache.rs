@@ -52,9 +52,17 @@ impl<K: Hash + Eq + Clone, V: Clone> SharedCache<K, V> {
             }
             Err(error) => {
                 drop(value);
-                self.lock().slots.remove(key);
+                self.forget(key);
                 Err(error)
             }
+        }
+    }
+
+    /// Makes the value of a key anew when it is asked for again.
+    pub(crate) fn forget(&self, key: &K) {
+        let mut inner = self.lock();
+        if let Some(slot) = inner.slots.remove(key) {
+            inner.weight -= slot.weight;
         }
     }
 

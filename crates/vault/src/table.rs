@@ -3,13 +3,16 @@
 //! The structure is: packs, the index runs that it covers, a filter, a fan-out over the first bits
 //! of the ids, then the entries. Ids are uniform, so the fan-out leads to a short bucket; of the
 //! entries only the segments that are asked for are opened. In memory stay the packs, the filter
-//! and the fan-out: about 2 bytes per chunk. A table lies sealed in the cache, or in memory for a
-//! host without one. FORMAT.md §12.
+//! and the fan-out: about 2 bytes per chunk. A large table is cut into shards by the first bits of
+//! the ids: the last one is its head, which alone holds the packs and runs, and names the others. A
+//! table lies sealed in the cache, or in memory for a host without one. FORMAT.md §12.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crypto::{
@@ -30,9 +33,9 @@ const ENTRY_BYTES: usize = 32 + 1 + 1 + 6 * 4;
 const BUCKET_ENTRIES: usize = 128;
 const FILTER_BITS_PER_ENTRY: usize = 10;
 const FILTER_PROBES: u32 = 5;
-/// Opened segments that one table keeps.
-const SEGMENTS_KEPT: usize = 128;
 const PACKS_MAX: usize = 1 << 24;
+/// The most bits that tell the shards of a table apart.
+pub(crate) const PREFIX_BITS_MAX: u8 = 16;
 const ENTRIES_MAX: usize = 1 << 32;
 
 /// A pack that entries of a table lie in.
@@ -78,7 +81,31 @@ impl FrameCodec {
     }
 }
 
-/// What a table is built from.
+/// Which ids a table is of: those that begin with these bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    pub(crate) value: u32,
+    pub(crate) bits: u8,
+}
+
+impl Prefix {
+    /// The prefix of an id that has this many bits.
+    pub(crate) fn of(id: &ChunkId, bits: u8) -> Self {
+        Self { value: bucket(id, 0, bits) as u32, bits }
+    }
+
+    /// All prefixes of this many bits.
+    pub(crate) fn all(bits: u8) -> impl Iterator<Item = Self> {
+        (0..1u32 << bits).map(move |value| Self { value, bits })
+    }
+
+    /// Whether no other of its bits comes after it: the shard of this one is the head.
+    pub(crate) fn is_last(self) -> bool {
+        self.value + 1 == 1 << self.bits
+    }
+}
+
+/// What a table is built from, one shard after the other.
 #[derive(Default)]
 pub(crate) struct TableBuilder {
     packs: Vec<TablePack>,
@@ -89,7 +116,7 @@ pub(crate) struct TableBuilder {
 }
 
 impl TableBuilder {
-    /// Notes the file of another shard without which this one covers no run.
+    /// Notes the file of another shard, without which the table is not whole.
     pub(crate) fn needs_sibling(&mut self, file: Digest) {
         self.siblings.push(file);
     }
@@ -134,6 +161,7 @@ impl TableBuilder {
         self.entries.push(TableEntry { pack, ..entry });
     }
 
+    /// How many entries wait to be encoded.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -152,27 +180,33 @@ impl TableBuilder {
         index
     }
 
-    /// The table's payload.
-    pub(crate) fn encode(mut self) -> Vec<u8> {
-        self.entries.sort_unstable();
+    /// The payload of the shard of all entries added since the last one.
+    pub(crate) fn encode(&mut self, prefix: Prefix) -> Vec<u8> {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_unstable();
+        entries.dedup();
         let mut e = Encoder::new();
-        e.u8(VERSION).list(&self.packs, |e, p| {
+        e.u8(VERSION).u8(prefix.bits).u32(prefix.value);
+        let (packs, runs, siblings) = match prefix.is_last() {
+            true => (&self.packs[..], &self.runs[..], &self.siblings[..]),
+            false => (&[][..], &[][..], &[][..]),
+        };
+        e.list(packs, |e, p| {
             e.raw(p.name.as_bytes()).raw(p.session.as_bytes()).raw(p.domain.as_bytes());
             e.u8(p.kind.to_u8()).u32(p.epoch.0).u64(p.stream_length);
         });
-        e.list(&self.runs, |e, run| {
+        e.list(runs, |e, run| {
             e.raw(run.as_bytes());
         });
-        e.list(&self.siblings, |e, file| {
+        e.list(siblings, |e, file| {
             e.raw(file.as_bytes());
         });
-        e.u64(self.entries.len() as u64);
-        let filter = Filter::of(&self.entries);
-        e.bytes(&filter.0);
-        let fan_bits = fan_bits(self.entries.len());
+        e.u64(entries.len() as u64);
+        e.bytes(&Filter::of(&entries).0);
+        let fan_bits = fan_bits(entries.len());
         let mut starts = vec![0u32; (1 << fan_bits) + 1];
-        for entry in &self.entries {
-            starts[bucket(&entry.id, fan_bits) + 1] += 1;
+        for entry in &entries {
+            starts[bucket(&entry.id, prefix.bits, fan_bits) + 1] += 1;
         }
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
@@ -181,7 +215,7 @@ impl TableBuilder {
         for start in starts {
             e.u32(start);
         }
-        for entry in &self.entries {
+        for entry in &entries {
             e.raw(entry.id.as_bytes()).u8(entry.kind.code()).u8(entry.frame.codec.0);
             e.u32(entry.pack).u32(entry.frame.offset).u32(entry.frame.stored_length);
             e.u32(entry.frame.plain_length).u32(entry.offset).u32(entry.length);
@@ -190,11 +224,13 @@ impl TableBuilder {
     }
 }
 
-/// A table that can be searched.
+/// A table, or one shard of it, that can be searched.
 pub(crate) struct Table {
+    pub(crate) prefix: Prefix,
+    /// The packs of all shards, when this one is the head; else none.
     pub(crate) packs: Vec<TablePack>,
     pub(crate) runs: Vec<Digest>,
-    /// The files of the other shards, when this one covers runs for all.
+    /// The files of the other shards, in the order of their prefixes, when this one is the head.
     pub(crate) siblings: Vec<Digest>,
     entries: usize,
     filter: Filter,
@@ -260,15 +296,35 @@ impl Table {
     }
 
     fn from_head(head: Head, payload_length: u64, source: Source) -> Result<Self> {
-        let Head { packs, runs, siblings, entries, filter, fan_bits, starts, length } = head;
+        let Head { prefix, packs, runs, siblings, entries, filter, fan_bits, starts, length } =
+            head;
         let wanted = length as u64 + (entries * ENTRY_BYTES) as u64;
         if wanted != payload_length {
             return Err(Error::object("a table", "its length does not fit its entries"));
         }
         let entries_at = length as u64;
-        Ok(Self { packs, runs, siblings, entries, filter, fan_bits, starts, entries_at, source })
+        Ok(Self {
+            prefix,
+            packs,
+            runs,
+            siblings,
+            entries,
+            filter,
+            fan_bits,
+            starts,
+            entries_at,
+            source,
+        })
     }
 
+    /// Keeps at most so many opened segments of the file.
+    pub(crate) fn keep_segments(&self, most: usize) {
+        if let Source::File(file) = &self.source {
+            file.most_kept.store(most, Ordering::Relaxed);
+        }
+    }
+
+    /// How many entries it has.
     pub(crate) fn len(&self) -> usize {
         self.entries
     }
@@ -278,50 +334,60 @@ impl Table {
         if !self.filter.may_hold(&chunk.id) {
             return Ok(Vec::new());
         }
-        let at = bucket(&chunk.id, self.fan_bits);
+        let at = bucket(&chunk.id, self.prefix.bits, self.fan_bits);
         let (start, end) = (self.starts[at] as usize, self.starts[at + 1] as usize);
-        let mut found = self.read(start, end)?;
-        found.retain(|entry| entry.id == chunk.id && entry.kind == chunk.kind);
+        let bytes = self.raw(start, end)?;
+        let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
+        let first = entries.partition_point(|entry| entry[..32] < chunk.id.as_bytes()[..]);
+        let same = entries[first..].iter().take_while(|e| e[..32] == chunk.id.as_bytes()[..]);
+        let same = same.map(|entry| decode_entry(&mut Decoder::new(entry)));
+        let mut found =
+            same.collect::<std::result::Result<Vec<_>, _>>().map_err(Error::decode("a table"))?;
+        found.retain(|entry| entry.kind == chunk.kind);
         Ok(found)
     }
 
-    /// The entries whose ids begin with `prefix`, of `bits` bits.
-    pub(crate) fn shard(&self, prefix: usize, bits: u8) -> Result<Vec<TableEntry>> {
-        let (low, high) = if bits <= self.fan_bits {
-            let shift = self.fan_bits - bits;
-            (self.starts[prefix << shift], self.starts[(prefix + 1) << shift])
+    /// The entries whose ids begin with `prefix`.
+    pub(crate) fn shard(&self, prefix: Prefix) -> Result<Vec<TableEntry>> {
+        // Of the prefix, what comes after the one that all entries share.
+        let inner = prefix.bits.saturating_sub(self.prefix.bits);
+        let local = prefix.value as usize & ((1 << inner) - 1);
+        let (low, high) = if inner <= self.fan_bits {
+            let shift = self.fan_bits - inner;
+            (self.starts[local << shift], self.starts[(local + 1) << shift])
         } else {
-            let at = prefix >> (bits - self.fan_bits);
+            let at = local >> (inner - self.fan_bits);
             (self.starts[at], self.starts[at + 1])
         };
-        let mut entries = self.read(low as usize, high as usize)?;
-        entries.retain(|entry| bucket(&entry.id, bits) == prefix);
+        let bytes = self.raw(low as usize, high as usize)?;
+        let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
+        let entries = entries.iter().map(|entry| decode_entry(&mut Decoder::new(entry)));
+        let mut entries = entries
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(Error::decode("a table"))?;
+        entries.retain(|entry| Prefix::of(&entry.id, prefix.bits) == prefix);
         Ok(entries)
     }
 
-    fn read(&self, start: usize, end: usize) -> Result<Vec<TableEntry>> {
+    /// The bytes of some entries.
+    fn raw(&self, start: usize, end: usize) -> Result<Cow<'_, [u8]>> {
         if start >= end {
-            return Ok(Vec::new());
+            return Ok(Cow::Borrowed(&[]));
         }
         let from = self.entries_at + (start * ENTRY_BYTES) as u64;
         let to = self.entries_at + (end * ENTRY_BYTES) as u64;
-        let read;
-        let bytes = match &self.source {
-            Source::Memory(payload) => &payload[from as usize..to as usize],
+        match &self.source {
+            Source::Memory(payload) => Ok(Cow::Borrowed(&payload[from as usize..to as usize])),
             Source::File(file) => {
-                read = file.read(PAYLOAD_START + from..PAYLOAD_START + to)?;
-                &read[..]
+                Ok(Cow::Owned(file.read(PAYLOAD_START + from..PAYLOAD_START + to)?))
             }
-        };
-        let mut d = Decoder::new(bytes);
-        let entries: std::result::Result<Vec<_>, _> =
-            (start..end).map(|_| decode_entry(&mut d, self.packs.len())).collect();
-        entries.map_err(Error::decode("a table"))
+        }
     }
 }
 
 /// What stands before a table's entries.
 struct Head {
+    prefix: Prefix,
     packs: Vec<TablePack>,
     runs: Vec<Digest>,
     siblings: Vec<Digest>,
@@ -338,6 +404,12 @@ impl Head {
         if version != VERSION {
             return Err(DecodeError::Version { what: "a table", version, known: VERSION });
         }
+        let bits = d.u8()?;
+        let value = d.u32()?;
+        if bits > PREFIX_BITS_MAX || value >= 1 << bits {
+            return Err(d.invalid("the prefix of a table", value.into()));
+        }
+        let prefix = Prefix { value, bits };
         let packs = d.list(PACKS_MAX, 77, |d| {
             let name = Digest::from_bytes(d.array()?);
             let session = SessionId::from_bytes(d.array()?);
@@ -370,20 +442,17 @@ impl Head {
         }
         let length = d.position();
         let entries = entries as usize;
-        Ok(Self { packs, runs, siblings, entries, filter, fan_bits, starts, length })
+        Ok(Self { prefix, packs, runs, siblings, entries, filter, fan_bits, starts, length })
     }
 }
 
-fn decode_entry(d: &mut Decoder<'_>, packs: usize) -> std::result::Result<TableEntry, DecodeError> {
+fn decode_entry(d: &mut Decoder<'_>) -> std::result::Result<TableEntry, DecodeError> {
     let id = ChunkId::from_bytes(d.array()?);
     let code = d.u8()?;
     let kind = ChunkKind::from_code(code);
     let kind = kind.ok_or_else(|| d.invalid("a chunk's kind", code.into()))?;
     let codec = FrameCodec(d.u8()?);
     let pack = d.u32()?;
-    if pack as usize >= packs {
-        return Err(d.invalid("the pack of a table's entry", pack.into()));
-    }
     let (offset, stored_length, plain_length) = (d.u32()?, d.u32()?, d.u32()?);
     let frame = FramePlace { offset, stored_length, plain_length, codec };
     Ok(TableEntry { id, kind, pack, frame, offset: d.u32()?, length: d.u32()? })
@@ -423,8 +492,9 @@ fn part(id: &ChunkId, at: usize) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-fn bucket(id: &ChunkId, bits: u8) -> usize {
-    if bits == 0 { 0 } else { (part(id, 0) >> (64 - bits)) as usize }
+/// The `bits` bits of an id that come after its first `skip`.
+fn bucket(id: &ChunkId, skip: u8, bits: u8) -> usize {
+    if bits == 0 { 0 } else { ((part(id, 0) << skip) >> (64 - bits)) as usize }
 }
 
 fn fan_bits(entries: usize) -> u8 {
@@ -438,6 +508,7 @@ struct SealedFile {
     opened: OpenedObject,
     name: String,
     kept: Mutex<HashMap<u64, Arc<[u8]>>>,
+    most_kept: AtomicUsize,
 }
 
 impl SealedFile {
@@ -448,7 +519,8 @@ impl SealedFile {
         file.read_exact_at(&mut prefix, 0).map_err(|e| Error::home(path, e))?;
         let opened = OpenedObject::open(&prefix, Unwrapping::Keyed(key), expected)?;
         let name = path.display().to_string();
-        Ok(Self { file, length, opened, name, kept: Mutex::default() })
+        let most_kept = AtomicUsize::new(1);
+        Ok(Self { file, length, opened, name, kept: Mutex::default(), most_kept })
     }
 
     /// A range of the stream.
@@ -481,7 +553,7 @@ impl SealedFile {
         let opened = self.opened.open_segments(self.length, number, &sealed)?;
         let segment: Arc<[u8]> = opened.into();
         let mut kept = lock();
-        if kept.len() >= SEGMENTS_KEPT {
+        if kept.len() >= self.most_kept.load(Ordering::Relaxed) {
             // Any one will do: ids are uniform, so no segment is more likely to be asked for.
             if let Some(any) = kept.keys().next().copied() {
                 kept.remove(&any);
@@ -530,7 +602,7 @@ mod tests {
         let key = SymmetricKey::draw(&entropy);
         let of = (Suite::Aes256Gcm, VaultId::from_bytes([1; 32]));
         for count in [0, 1, 127, 5000] {
-            let payload = builder(count).encode();
+            let payload = builder(count).encode(Prefix::default());
             std::fs::write(&path, Table::seal(&payload, of, &key, &entropy).unwrap()).unwrap();
             let tables =
                 [Table::in_memory(payload).unwrap(), Table::open(&path, of, &key).unwrap()];
@@ -543,7 +615,7 @@ mod tests {
                 for number in count..count + 500 {
                     assert!(table.find(&chunk(number)).unwrap().is_empty());
                 }
-                let shards = (0..8).map(|prefix| table.shard(prefix, 3).unwrap().len());
+                let shards = Prefix::all(3).map(|prefix| table.shard(prefix).unwrap().len());
                 assert_eq!(shards.sum::<usize>(), count as usize);
             }
         }
@@ -551,7 +623,7 @@ mod tests {
 
     #[test]
     fn the_filter_lets_few_strangers_through() {
-        let table = Table::in_memory(builder(5000).encode()).unwrap();
+        let table = Table::in_memory(builder(5000).encode(Prefix::default())).unwrap();
         let hits = (5000..25_000).filter(|n| table.filter.may_hold(&chunk(*n).id)).count();
         assert!(hits < 20_000 / 50, "{hits} of 20,000 strangers passed");
     }

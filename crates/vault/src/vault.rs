@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crypto::{Certificate, Keyring, MemberId, MemberKeys, ObjectKind, Role, SessionId};
 use format::{Config, Descriptor, DomainId, Seq};
-use ledger::{Components, Draft, Ledger, SessionStatus, SnapshotStanding, State};
+use ledger::{Components, Draft, Ledger, PackStanding, SessionStatus, SnapshotStanding, State};
 use places::{ErrorKind as PlaceErrorKind, Time};
 
 use crate::config::read_config;
-use crate::home::{Folders, HeadMemory, Home};
+use crate::home::{Folders, HeadMemory, Home, remove_leftover};
 use crate::index::{Index, IndexContext};
 use crate::pack_builder::{PackBuilder, PackMould};
 use crate::pack_source::{CopyUse, PackSource};
@@ -84,9 +84,12 @@ impl Vault {
         let keyring = Arc::new(keyring);
         let memory = Arc::new(HeadMemory::new(home.clone(), components.entropy.clone()));
         let cached = crate::state_cache::load(&home, &keyring);
+        let cached_at = cached.as_ref().map(State::head);
         let ledger =
             Ledger::open(components.clone(), &bytes, Some(keyring.clone()), memory, cached)?;
-        crate::state_cache::keep(&home, &keyring, ledger.state(), components.entropy.as_ref());
+        if cached_at != Some(ledger.state().head()) {
+            crate::state_cache::keep(&home, &keyring, ledger.state(), components.entropy.as_ref());
+        }
         Ok(Self {
             components,
             keyring,
@@ -243,7 +246,7 @@ impl Vault {
             }
         };
         self.sync_index()?;
-        self.drop_old_copies()?;
+        self.drop_old_copies();
         let mut shared = self.shared(session, domain, stream_length, options.rehearsal)?;
         shared.inherits = base.is_some();
         Writer::new(WriterParts { shared, lock, base, member, options })
@@ -297,23 +300,28 @@ impl Vault {
         self.home.remember_probe(&called)
     }
 
-    /// Removes the copies of packs that the ledger no longer knows.
-    fn drop_old_copies(&self) -> Result<()> {
-        let Some(folder) = PackSource::copies(&self.home)? else { return Ok(()) };
+    /// Removes the copies of packs that are condemned, or that no record will ever name: their
+    /// session is closed.
+    fn drop_old_copies(&self) {
+        let Ok(Some(folder)) = PackSource::copies(&self.home) else { return };
         let ledger = self.ledger();
-        let files = std::fs::read_dir(&folder).map_err(|e| Error::home(&folder, e))?;
-        for file in files.flatten() {
+        for file in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = file.file_name();
-            let pack = name.to_str().and_then(|name| name.parse().ok());
-            // A file of no pack's name is being written by another process, or was left by one.
-            if pack.is_some_and(|pack| ledger.state().pack(&pack).is_none()) {
-                let session_at_work = ledger.state().open_sessions().next().is_some();
-                if !session_at_work {
-                    let _ = std::fs::remove_file(file.path());
-                }
+            let Some(pack) = name.to_str().and_then(|name| name.parse().ok()) else {
+                remove_leftover(&file.path());
+                continue;
+            };
+            let over = match ledger.state().pack_standing(&pack) {
+                PackStanding::Condemned => true,
+                PackStanding::Unknown => PackSource::session_of_copy(&file.path())
+                    .and_then(|session| ledger.state().session(session))
+                    .is_some_and(|session| session.status != SessionStatus::Open),
+                _ => false,
+            };
+            if over {
+                let _ = std::fs::remove_file(file.path());
             }
         }
-        Ok(())
     }
 
     fn abandon_dead_sessions(&self, member: MemberId) -> Result<()> {

@@ -48,6 +48,16 @@ fn names_under(world: &World, prefix: &str) -> Vec<ObjectName> {
     world.place.names().into_iter().filter(|name| name.as_str().starts_with(prefix)).collect()
 }
 
+/// The files of one folder of the first host's cache.
+fn cached(world: &World, folder: &str) -> Vec<std::path::PathBuf> {
+    let below = |path: &std::path::PathBuf| {
+        let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        entries.collect::<Vec<_>>()
+    };
+    let vaults = below(&world.folder.path().join("host/cache"));
+    below(&below(&vaults[0])[0].join(folder))
+}
+
 #[test]
 fn what_lies_in_a_suspect_or_lost_pack_can_still_be_read() {
     for kind in [Kind::Suspect, Kind::Lost] {
@@ -191,4 +201,63 @@ fn a_pack_of_the_base_lost_after_the_walk_makes_it_walk_again() {
     assert!(!writer.is_stored(chunks[0]).unwrap());
     let (_, root) = store(&writer, &[&content]);
     assert!(matches!(writer.commit(draft(root)), Ok(CommitOutcome::Committed(_))));
+}
+
+#[test]
+fn tables_in_shards_find_every_chunk_and_survive_a_damaged_file() {
+    let world = World::new(47);
+    let contents: Vec<Vec<u8>> = (0..400).map(|n| noise(n, 100)).collect();
+    let mut all = Vec::new();
+    for some in contents.chunks(10) {
+        let some: Vec<&[u8]> = some.iter().map(|c| &c[..]).collect();
+        all.extend(back_up(&mut world.open(), &some).0);
+    }
+    let read_all = |vault: &mut Vault| -> Result<()> {
+        let reader = vault.reader()?;
+        for (chunk, content) in all.iter().zip(&contents) {
+            assert_eq!(reader.chunk(DomainId::DEFAULT, *chunk)?, content);
+        }
+        Ok(())
+    };
+    read_all(&mut world.open()).unwrap();
+    let files = cached(&world, "index");
+    assert!((4..40).contains(&files.len()), "{files:?}");
+    for file in files {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        // What is damaged is read at once or given up, and made anew by the next who opens.
+        let _ = read_all(&mut world.open());
+        read_all(&mut world.open()).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_a_pack_is_dropped_and_the_pack_itself_read() {
+    let world = World::new(48);
+    back_up(&mut world.open(), &[b"some"]);
+    let copies = cached(&world, "packs");
+    assert_eq!(copies.len(), 1);
+    let mut bytes = std::fs::read(&copies[0]).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&copies[0], bytes).unwrap();
+
+    assert!(world.open().snapshots().unwrap()[0].descriptor.is_some());
+    assert!(cached(&world, "packs").is_empty());
+}
+
+#[test]
+fn copies_of_packs_that_no_snapshot_can_need_are_dropped() {
+    let world = World::new(49);
+    let (chunks, _) = back_up(&mut world.open(), &[b"some"]);
+    let mut vault = world.open();
+    let root = vault.snapshots().unwrap()[0].descriptor.clone().unwrap().root_ref();
+    let pack = vault.reader().unwrap().locate(DomainId::DEFAULT, root).unwrap().unwrap().pack;
+    vault.ensure_member().unwrap();
+    let suspect = vault.ledger().append_one(Draft::on_packs(Kind::Suspect, [pack])).unwrap();
+    vault.ledger().append_one(Draft::condemn(suspect.at.seq, [pack])).unwrap();
+
+    drop(vault.write(WriteOptions::default()).unwrap());
+    assert!(cached(&world, "packs").is_empty(), "{chunks:?}");
 }
