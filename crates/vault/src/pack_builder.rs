@@ -10,7 +10,7 @@ use crypto::{
     Entropy, Epoch, Header, KemPublic, ObjectKind, ObjectSealer, SealedObject, SessionId, Suite,
     SymmetricKey, VaultId, Wrapping, padded_stream_len,
 };
-use format::{ChunkEntry, Codec, Directory, FrameEntry, PackListing};
+use format::{ChunkEntry, Codec, Directory, FrameEntry, PACK_FRAMES_MAX, PackListing};
 
 use crate::Result;
 
@@ -123,7 +123,8 @@ impl OpenPack {
     fn has_room(&self, stored: usize, chunks: usize, stream_length: u64) -> bool {
         let frames = self.directory.frames.len() + 1;
         let directory = Directory::encoded_len(frames, self.chunks + chunks) + TRAILER_BYTES;
-        self.sealer.stream_len() + (stored + directory) as u64 <= stream_length
+        frames <= PACK_FRAMES_MAX
+            && self.sealer.stream_len() + (stored + directory) as u64 <= stream_length
     }
 }
 
@@ -137,10 +138,10 @@ impl FilledPack {
         sealer.write(&Directory::encode_trailer(encoded.len()));
         let padded = padded_stream_len(sealer.stream_len());
         let stream_length = match full {
-            // A frame longer than a whole pack makes one that is longer than the others.
-            Fullness::Full => mould.stream_length.max(sealer.stream_len()),
             Fullness::LastOfSession if padded <= mould.stream_length => padded,
-            Fullness::LastOfSession => mould.stream_length.max(sealer.stream_len()),
+            // A frame that is longer than a pack makes one as long as several: how long the
+            // frame is does not show.
+            _ => sealer.stream_len().next_multiple_of(mould.stream_length),
         };
         let PackMould { kind, session, epoch, .. } = *mould;
         let object = sealer.finish(stream_length)?;
