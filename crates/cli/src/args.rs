@@ -83,25 +83,16 @@ pub(crate) enum ProgressMode {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a new vault
     Init(init::Args),
-    /// Make a snapshot of files and folders
     Backup(backup::Args),
-    /// List the snapshots
     Snapshots(snapshots::Args),
-    /// List what a snapshot holds
     Ls(ls::Args),
-    /// Print a file of a snapshot
     #[command(alias = "dump")]
     Cat(cat::Args),
-    /// Bring files of a snapshot back
     Restore(restore::Args),
-    /// Check that the vault is whole
     #[command(alias = "check")]
     Verify(verify::Args),
-    /// List keys, make key files
     Key(key::Args),
-    /// Look at the log of all that was done
     Ledger(ledger::Args),
 }
 

@@ -114,8 +114,8 @@ impl Failure {
         Self::new(kind, Exit::Failed, message, "check where the output goes")
     }
 
-    /// What clap says, in our words.
-    pub(crate) fn usage_of_clap(error: &clap::Error) -> Self {
+    /// What clap says of `command`, in our words.
+    pub(crate) fn usage_of_clap(error: &clap::Error, command: &str) -> Self {
         let text = error.render().to_string();
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         let mut message = Vec::new();
@@ -123,19 +123,13 @@ impl Failure {
             message.push(line.strip_prefix("error: ").unwrap_or(line));
         }
         let tip = lines.iter().find_map(|line| line.strip_prefix("tip: "));
-        let usage = lines.iter().find_map(|line| line.strip_prefix("Usage: "));
-        let words = usage.unwrap_or("strongroom").split_whitespace();
-        let command: Vec<_> =
-            words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect();
-        let help = format!("`{} --help` lists what it takes", command.join(" "));
+        let help = format!("`{command} --help` lists what it takes");
         let hint = tip.map_or_else(|| help.clone(), |tip| format!("{tip}; {help}"));
         let (message, hint) = match error.kind() {
             clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | clap::error::ErrorKind::MissingSubcommand => {
-                let called = if command.is_empty() { vec!["strongroom"] } else { command };
-                let called = called.join(" ");
-                let message = format!("`{called}` needs a command");
-                (message, format!("`{called} --help` lists the commands"))
+                let message = format!("`{command}` needs a command");
+                (message, format!("`{command} --help` lists the commands"))
             }
             _ => (message.join(" "), hint),
         };
@@ -182,7 +176,7 @@ impl Failure {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { kind, message: message.into(), hint: hint.into(), exit }
+        Self { kind, message: without_numbers(&message.into()), hint: hint.into(), exit }
     }
 }
 
@@ -191,11 +185,16 @@ const CLOSED_OUTPUT: &str = "closed-output";
 
 /// What the system says, without its number.
 pub(crate) fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    }
+    without_numbers(&error.to_string())
+}
+
+/// A text without the numbers of the system's errors, whose words stand before them.
+fn without_numbers(text: &str) -> String {
+    const BEGIN: &str = " (os error ";
+    let Some(at) = text.find(BEGIN) else { return text.to_owned() };
+    let rest = &text[at + BEGIN.len()..];
+    let end = rest.find(')').map_or("", |end| &rest[end + 1..]);
+    format!("{}{}", &text[..at], without_numbers(end))
 }
 
 impl From<Error> for Failure {
@@ -212,8 +211,10 @@ impl From<Error> for Failure {
             _ => ("local", Exit::Failed),
         };
         let exit = match &error {
-            // Nothing was typed wrong: the snapshot just does not hold such a thing.
-            Error::Files(FilesError::WrongKind { .. }) => Exit::Failed,
+            // Nothing was typed wrong: things just are not so.
+            Error::Files(FilesError::WrongKind { .. }) | Error::Ledger(LedgerError::NotBroken) => {
+                Exit::Failed
+            }
             _ => exit,
         };
         Self::new(kind, exit, error.to_string(), hint(&error))

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::args::Cli;
 use crate::commands;
@@ -33,7 +33,7 @@ fn run_with(arguments: Vec<OsString>) -> Exit {
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error, wants_json),
+        Err(error) => return refused(&error, &arguments, wants_json),
     };
     let output = Output::new(&cli.common);
     let name = cli.command.name();
@@ -76,12 +76,26 @@ fn show(name: &str, report: &dyn Report, output: Output) -> Result<Exit> {
 }
 
 /// Help goes to standard output; anything else that was typed wrong is a usage error.
-fn refused(error: &clap::Error, wants_json: bool) -> Exit {
+fn refused(error: &clap::Error, arguments: &[OsString], wants_json: bool) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = write!(std::io::stdout(), "{}", error.render());
         return Exit::Done;
     }
-    let failure = Failure::usage_of_clap(error);
+    let failure = Failure::usage_of_clap(error, &typed_command(arguments));
     Output::plain(wants_json).failure(&failure);
     failure.exit
+}
+
+/// The command that was meant, as far as its words are known.
+fn typed_command(arguments: &[OsString]) -> String {
+    let program = Cli::command();
+    let mut typed = vec![program.get_name()];
+    let mut command = &program;
+    for argument in arguments.iter().skip(1) {
+        if let Some(below) = command.find_subcommand(argument) {
+            typed.push(below.get_name());
+            command = below;
+        }
+    }
+    typed.join(" ")
 }

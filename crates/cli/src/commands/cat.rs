@@ -12,9 +12,10 @@ use crate::exit::{Failure, Result};
 use crate::output::{Fields, Report};
 use crate::selector::Selector;
 
-/// Prints a file of a snapshot on standard output.
+/// Prints a file of a snapshot.
 ///
-/// Every byte is verified before it is printed. With --json only errors are JSON.
+/// It goes to standard output; every byte is verified before it is printed. With --json only errors
+/// are JSON.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The snapshot, and the file in it

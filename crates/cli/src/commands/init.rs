@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
     let suite = args.suite.unwrap_or_else(preferred_suite);
     let folders = context.folders()?;
     let options = |protection| CreateOptions { suite, protection, label: &label, pack_size };
-    let vault = match source {
+    let mut vault = match source {
         KeySource::File(path) => {
             let file = NewKeyFile::create(&path)?;
             let components = context.create_place()?;
@@ -63,6 +63,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
             Vault::create(context.create_place()?, &folders, &options(protection))?.0
         }
     };
+    // A label that was chosen must not be forgotten until the first backup.
+    if args.label.is_some() {
+        vault.ensure_member()?;
+    }
     let key_file = context.common.key.as_ref().or(context.environment.key.as_ref());
     Ok(Made {
         vault: vault.config().vault.to_string(),

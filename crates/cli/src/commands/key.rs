@@ -21,9 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
-    /// List passphrase slots and members
     List(list::Args),
-    /// Make a key file for a role
     Export(export::Args),
 }
 

@@ -23,13 +23,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum LedgerCommand {
-    /// List the records
     Log(log::Args),
-    /// Check every record: number, chain, signature, right to make it
     Verify(verify::Args),
-    /// Print the newest record's number and hash, to be compared later
     Head(head::Args),
-    /// Settle a broken chain, as its owner
     Mend(mend::Args),
 }
 

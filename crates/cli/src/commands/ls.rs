@@ -14,10 +14,11 @@ use crate::output::{Fields, Report, fields, put_path, show_path};
 use crate::selector::Selector;
 use crate::time;
 
-/// Lists what a snapshot holds at a path, by default at its root.
+/// Lists what a snapshot holds.
 ///
-/// A snapshot is latest, latest:NAME, NAME@TIME, @TIME or the first digits of its id; then
-/// :/PATH if you like. A TIME such as 2026-11-22 or 2026-11-22T10:00 is in UTC.
+/// Without a path that is its root. A snapshot is latest, latest:NAME, NAME@TIME, @TIME or the
+/// first digits of its id; then :/PATH if you like. A TIME such as 2026-11-22 or 2026-11-22T10:00
+/// is in UTC.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The snapshot, and a path in it

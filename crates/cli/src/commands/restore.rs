@@ -19,7 +19,7 @@ use crate::progress::Display;
 use crate::selector::Selector;
 use crate::sizes;
 
-/// Restores a snapshot, or what lies at a path of it, into a folder.
+/// Restores a snapshot, or a part of it, into a folder.
 ///
 /// `restore latest --to DIR` makes DIR/srv/…, `restore latest:/srv --to DIR` puts what is inside
 /// /srv into DIR. An interrupted restore goes on when the command is run again. Every byte is

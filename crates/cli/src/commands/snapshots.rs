@@ -15,7 +15,9 @@ use crate::sources::Sources;
 use crate::table::{Align, Table};
 use crate::time;
 
-/// Lists the snapshots, oldest first. Times are in UTC.
+/// Lists the snapshots, oldest first.
+///
+/// Times are in UTC.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

@@ -14,11 +14,10 @@ use crate::output::{Fields, Remark, Report, fields, put_path, short, show_path};
 use crate::progress::Display;
 use crate::sizes;
 
-/// Checks that the vault is whole: the ledger, the index, the trees, and that every object is
-/// there.
+/// Checks that the vault is whole.
 ///
-/// Damage ends it with exit code 4, and each damaged object names the snapshots and files that it
-/// hurts.
+/// The ledger, the index and the trees are read, and every object must be there. Damage ends it
+/// with exit code 4, and each damaged object names the snapshots and files that it hurts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Read and verify every byte too

@@ -15,10 +15,10 @@ use crate::exit::{Failure, Result};
 use crate::keys::NewKeyFile;
 use crate::output::{Fields, Report, fields};
 
-/// Makes a key file. Whoever reads it holds the role.
+/// Makes a key file for a role.
 ///
-/// A writer adds backups and can read nothing, not even its own. The owner's key file opens all,
-/// as the passphrase does.
+/// Whoever reads the file holds the role. A writer adds backups and can read nothing, not even its
+/// own. The owner's key file opens all, as the passphrase does.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What the key allows
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exported> {
     if vault.keyring().role() != Role::Owner {
         let held = vault.keyring().role();
         return Err(Failure::denied(
-            format!("the key is a {held}'s: it cannot give out a {role}'s"),
+            format!("the key is a {held}'s: only an owner's makes key files"),
             "use the owner's passphrase or key file",
         ));
     }

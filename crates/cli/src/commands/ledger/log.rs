@@ -13,7 +13,9 @@ use crate::exit::{Failure, Result};
 use crate::output::{Fields, Report, fields, short};
 use crate::time;
 
-/// Lists the records of the ledger, oldest first. Times are those that their authors claim.
+/// Lists the records of the ledger, oldest first.
+///
+/// Times are those that their authors claim, in UTC.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

@@ -11,10 +11,10 @@ use crate::context::{Access, Context};
 use crate::exit::Result;
 use crate::output::{Fields, Report, fields};
 
-/// Settles a broken chain: the record that breaks it loses its effect, for everybody and for ever.
+/// Settles a broken chain, as its owner.
 ///
-/// First try to bring the missing or changed record back from a copy of the vault. Needs the
-/// owner's key.
+/// The record that breaks it loses its effect, for everybody and for ever. First try to bring the
+/// missing or changed record back from a copy of the vault. Needs the owner's key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Say what is broken, and change nothing

@@ -12,11 +12,11 @@ use crate::exit::Result;
 use crate::output::{Fields, Remark, Report, fields};
 use crate::sizes;
 
-/// Checks every record of the ledger: its number, its place in the chain, its signature, and
-/// whether its author had the right to make it.
+/// Checks every record of the ledger.
 ///
-/// A broken chain ends it with exit code 7, a roll-back with 4. Void records have no effect and
-/// are only named.
+/// That is its number, its place in the chain, its signature, and whether its author had the right
+/// to make it. A broken chain ends it with exit code 7, a roll-back with 4. Void records have no
+/// effect and are only named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

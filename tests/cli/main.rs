@@ -1,0 +1,20 @@
+//! Does the program say and do what its users are told? Commands are typed as users type them;
+//! output, hints and exit codes are compared, whole stories are played through on real files.
+
+// A program, a folder of its own, and what it printed.
+mod world;
+
+// The cases in `cases/`: typed commands and what must be printed, as one text.
+mod console;
+
+// From the first backup to the last restore, with an owner's key and with a writer's.
+mod story;
+
+// The shapes that programs read.
+mod json;
+
+// A vault that was rolled back or broken: reading goes on, adding is refused.
+mod standing;
+
+// Signals, closed pipes, and passphrases that nobody may inherit.
+mod processes;

@@ -1,0 +1,88 @@
+//! The program among others: signals, closed pipes, children.
+//!
+//! Waiting is for what really happens, never for a guess of how long it takes.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::world::{Ran, World};
+
+/// A backup of standard input that has read something and waits for more.
+fn waiting_backup(world: &World) -> (Child, std::process::ChildStdin) {
+    let mut command = world.command();
+    command.args(["--key", "owner.key", "--progress", "json"]);
+    command.args(["backup", "-", "--stdin-name", "dump", "--name", "dump"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&[7; 100_000]).unwrap();
+    // Progress is shown, so the work has begun.
+    let mut first = [0; 1];
+    child.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
+    (child, input)
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_signal_ends_a_backup_cleanly_and_the_next_one_goes_on() {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let world = World::with_vault();
+        let (mut child, input) = waiting_backup(&world);
+
+        let sent = Instant::now();
+        signal(&child, name);
+        let status = child.wait().unwrap();
+
+        assert_eq!(status.code(), Some(code));
+        assert!(sent.elapsed() < Duration::from_secs(5), "{:?}", sent.elapsed());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains(&format!("error: stopped by SIG{}", &name[1..])), "{said}");
+        assert!(said.contains("hint: no snapshot was made"), "{said}");
+        drop(input);
+        assert_eq!(world.json(&["snapshots"])["snapshots"], serde_json::json!([]));
+        world.run(&["backup", "tree"]).expect(0);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let world = World::with_vault();
+    world.write("tree/long", &"a line\n".repeat(200_000));
+    world.run(&["backup", "tree"]).expect(0);
+    let file = format!("latest:{}/long", world.text("tree"));
+    let mut shell = Command::new("/bin/bash");
+    world.prepare(&mut shell);
+    let script = "set -o pipefail; strongroom --vault vault --key owner.key cat \"$0\" | head -n 1";
+    let ran = Ran::of(shell.args(["-c", script, &file])).expect(0);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("a line\n", ""));
+}
+
+#[test]
+fn two_sources_are_refused_before_any_command_runs() {
+    let world = World::with_vault();
+    let mut command = world.command();
+    command.env("STRONGROOM_PASSPHRASE", "secret");
+    command.args(["--passphrase-command", "touch ran; echo secret", "snapshots"]);
+    Ran::of(&mut command).expect(2);
+    assert!(!world.path("ran").exists());
+}
+
+#[test]
+fn progress_goes_to_standard_error_alone() {
+    let world = World::with_vault();
+    let (mut child, input) = waiting_backup(&world);
+    drop(input);
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
+    assert!(out.contains("snapshot") && !out.contains("progress"), "{out}");
+    assert!(err.contains("\"progress\":"), "{err}");
+}
