@@ -4,15 +4,17 @@
 //! it holds; segments ignore where chunks begin. What the place sees of a backup is a number of
 //! packs. DESIGN §5, FORMAT.md §6.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crypto::{
     Entropy, Epoch, Header, KemPublic, ObjectKind, ObjectSealer, SealedObject, SessionId, Suite,
     SymmetricKey, VaultId, Wrapping, padded_stream_len,
 };
 use format::{ChunkEntry, Codec, Directory, FrameEntry, PACK_FRAMES_MAX, PackListing};
+use ledger::State;
 
-use crate::Result;
+use crate::writer::lock;
+use crate::{Error, Result};
 
 /// What all packs of a session and type have in common.
 pub(crate) struct PackMould {
@@ -29,13 +31,64 @@ pub(crate) struct PackMould {
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
+/// What the next pack of a type is made with: it follows the vault's epochs while packs are filled.
+#[derive(Clone)]
+pub(crate) struct NextMould(Arc<Mutex<Arc<PackMould>>>);
+
+impl NextMould {
+    pub(crate) fn new(mould: PackMould) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(mould))))
+    }
+
+    /// Seals the packs that are begun from here on to the keys of the newest epoch.
+    pub(crate) fn follow(&self, state: &State) -> Result<()> {
+        let mut mould = lock(&self.0);
+        if mould.epoch == state.epoch() {
+            return Ok(());
+        }
+        let (epoch, public) = newest_key(state, mould.kind)?;
+        let PackMould { kind, suite, vault_id, session, stream_length, .. } = **mould;
+        let local = mould.local.as_ref().map(SymmetricKey::duplicate);
+        let entropy = mould.entropy.clone();
+        *mould = Arc::new(PackMould {
+            kind,
+            suite,
+            vault_id,
+            session,
+            epoch,
+            public,
+            local,
+            stream_length,
+            entropy,
+        });
+        Ok(())
+    }
+
+    fn now(&self) -> Arc<PackMould> {
+        lock(&self.0).clone()
+    }
+}
+
+/// The public key that packs of this type are sealed to now.
+pub(crate) fn newest_key(state: &State, kind: ObjectKind) -> Result<(Epoch, KemPublic)> {
+    let epoch = state.epoch();
+    let keys = state.epoch_keys(epoch);
+    let keys = keys.ok_or_else(|| Error::object("the ledger", "it holds no public keys"))?;
+    let public = match kind {
+        ObjectKind::ContentPack => &keys.content,
+        _ => &keys.meta,
+    };
+    Ok((epoch, KemPublic::from_bytes(&public[..])?))
+}
+
 /// Fills one pack after the other.
 pub(crate) struct PackBuilder {
-    mould: Arc<PackMould>,
+    next: NextMould,
     open: Option<OpenPack>,
 }
 
 struct OpenPack {
+    mould: Arc<PackMould>,
     sealer: ObjectSealer,
     kept: Option<Vec<u8>>,
     directory: Directory,
@@ -44,7 +97,6 @@ struct OpenPack {
 
 /// A pack that takes no more frames.
 pub(crate) struct FilledPack {
-    mould: Arc<PackMould>,
     pack: OpenPack,
     full: Fullness,
 }
@@ -64,8 +116,8 @@ pub(crate) struct BuiltPack {
 }
 
 impl PackBuilder {
-    pub(crate) fn new(mould: PackMould) -> Self {
-        Self { mould: Arc::new(mould), open: None }
+    pub(crate) fn new(next: NextMould) -> Self {
+        Self { next, open: None }
     }
 
     /// Adds a frame; gives the pack that had no room for it, if there was one.
@@ -77,14 +129,12 @@ impl PackBuilder {
         spare: impl FnOnce() -> Vec<u8>,
     ) -> Result<Option<FilledPack>> {
         let filled = match &self.open {
-            Some(open) if !open.has_room(stored.len(), chunks.len(), self.mould.stream_length) => {
-                self.take(Fullness::Full)
-            }
+            Some(open) if !open.has_room(stored.len(), chunks.len()) => self.take(Fullness::Full),
             _ => None,
         };
         let open = match &mut self.open {
             Some(open) => open,
-            None => self.open.insert(OpenPack::begin(&self.mould, spare())?),
+            None => self.open.insert(OpenPack::begin(self.next.now(), spare())?),
         };
         open.sealer.write(stored);
         open.chunks += chunks.len();
@@ -100,12 +150,12 @@ impl PackBuilder {
 
     fn take(&mut self, full: Fullness) -> Option<FilledPack> {
         let pack = self.open.take()?;
-        Some(FilledPack { mould: self.mould.clone(), pack, full })
+        Some(FilledPack { pack, full })
     }
 }
 
 impl OpenPack {
-    fn begin(mould: &PackMould, buffer: Vec<u8>) -> Result<Self> {
+    fn begin(mould: Arc<PackMould>, buffer: Vec<u8>) -> Result<Self> {
         let PackMould { kind, suite, vault_id, session, epoch, .. } = *mould;
         let header = Header { suite, kind, vault_id, session, epoch };
         let wrapping = Wrapping::Kem(&mould.public);
@@ -117,22 +167,22 @@ impl OpenPack {
                 (made.0, Some(made.1))
             }
         };
-        Ok(Self { sealer, kept, directory: Directory::default(), chunks: 0 })
+        Ok(Self { mould, sealer, kept, directory: Directory::default(), chunks: 0 })
     }
 
-    fn has_room(&self, stored: usize, chunks: usize, stream_length: u64) -> bool {
+    fn has_room(&self, stored: usize, chunks: usize) -> bool {
         let frames = self.directory.frames.len() + 1;
         let directory = Directory::encoded_len(frames, self.chunks + chunks) + TRAILER_BYTES;
         frames <= PACK_FRAMES_MAX
-            && self.sealer.stream_len() + (stored + directory) as u64 <= stream_length
+            && self.sealer.stream_len() + (stored + directory) as u64 <= self.mould.stream_length
     }
 }
 
 impl FilledPack {
     /// Writes the directory, seals what is left, names the pack.
     pub(crate) fn build(self) -> Result<BuiltPack> {
-        let Self { mould, pack, full } = self;
-        let OpenPack { mut sealer, kept, directory, .. } = pack;
+        let Self { pack, full } = self;
+        let OpenPack { mould, mut sealer, kept, directory, .. } = pack;
         let encoded = directory.encode();
         sealer.write(&encoded);
         sealer.write(&Directory::encode_trailer(encoded.len()));

@@ -91,8 +91,7 @@ impl Uploads {
     pub(crate) fn send(&self, pack: FilledPack) -> Result<()> {
         self.check()?;
         lock(&self.inner.under_way).packs += 1;
-        let sent = self.queue.as_ref().map(|queue| queue.send(pack));
-        if !matches!(sent, Some(Ok(()))) {
+        if !self.queue.as_ref().is_some_and(|queue| queue.send(pack).is_ok()) {
             lock(&self.inner.under_way).packs -= 1;
             self.check()?;
             return Err(Error::object("the uploads", "their threads ended"));
@@ -298,6 +297,7 @@ impl Inner {
         // From here on they are packs as any: also one's own may be lost.
         lock(&shared.relied).extend(unpublished.listings.drain(..).map(|listing| listing.name));
         shared.note_losses(ledger.state());
+        shared.moulds.iter().try_for_each(|next| next.follow(ledger.state()))?;
         let Some((name, run)) = run else { return Ok(()) };
         let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
         index.add_run(&shared.index_context(), (name, &run), shared.session, ledger.state())?;
@@ -317,15 +317,17 @@ impl Inner {
         }
         let shared = &*self.shared;
         let run = Run::new(unpublished.listings.clone());
+        let epoch = shared.ledger().state().epoch();
+        let key = shared.keyring.index(shared.domain, epoch)?;
         let header = Header {
             suite: shared.config.suite,
             kind: ObjectKind::IndexRun,
             vault_id: shared.config.vault,
             session: shared.session,
-            epoch: shared.index_epoch,
+            epoch,
         };
-        let wrapping = Wrapping::Keyed(&shared.index_key);
-        let mut sealer = ObjectSealer::new(header, wrapping, shared.entropy.as_ref(), Vec::new())?;
+        let mut sealer =
+            ObjectSealer::new(header, Wrapping::Keyed(&key), shared.entropy.as_ref(), Vec::new())?;
         sealer.write(&run.encode());
         let padded = padded_stream_len(sealer.stream_len());
         let object = sealer.finish(padded)?;

@@ -14,7 +14,7 @@ use places::{ErrorKind as PlaceErrorKind, Time};
 use crate::config::read_config;
 use crate::home::{Folders, HeadMemory, Home, remove_leftover};
 use crate::index::{Index, IndexContext};
-use crate::pack_builder::{PackBuilder, PackMould};
+use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
@@ -368,30 +368,24 @@ impl Vault {
         let Components { place, clock, entropy } = self.components.clone();
         let keyring = self.keyring.clone();
         let ledger = self.ledger();
-        let epoch = ledger.state().epoch();
-        let mould = |kind: ObjectKind| -> Result<PackMould> {
-            let keys = ledger.state().epoch_keys(epoch);
-            let keys =
-                keys.ok_or_else(|| Error::object("the ledger", "it holds no public keys"))?;
-            let public = match kind {
-                ObjectKind::ContentPack => &keys.content,
-                _ => &keys.meta,
-            };
+        let next = |kind: ObjectKind| -> Result<NextMould> {
+            let (epoch, public) = newest_key(ledger.state(), kind)?;
             let copies = kind == ObjectKind::MetadataPack && rehearsal == Rehearsal::No;
-            Ok(PackMould {
+            Ok(NextMould::new(PackMould {
                 kind,
                 suite: self.config.suite,
                 vault_id: self.config.vault,
                 session,
                 epoch,
-                public: crypto::KemPublic::from_bytes(&public[..])?,
+                public,
                 local: copies.then(|| keyring.local()),
                 stream_length,
                 entropy: entropy.clone(),
-            })
+            }))
         };
-        let content = Mutex::new(PackBuilder::new(mould(ObjectKind::ContentPack)?));
-        let meta = Mutex::new(PackBuilder::new(mould(ObjectKind::MetadataPack)?));
+        let moulds = [next(ObjectKind::ContentPack)?, next(ObjectKind::MetadataPack)?];
+        let [content, meta] =
+            moulds.each_ref().map(|next| Mutex::new(PackBuilder::new(next.clone())));
         let Config { chunk_min, chunk_avg, chunk_max, .. } = self.config;
         let chunk_sizes = chunker::ChunkSizes::new(chunk_min, chunk_avg, chunk_max)
             .map_err(|error| Error::object("the config", error))?;
@@ -400,8 +394,7 @@ impl Vault {
             gear: Arc::new(gear),
             chunk_sizes,
             tree_key: Arc::new(keyring.tree(domain)?),
-            index_key: keyring.index(domain, epoch)?,
-            index_epoch: epoch,
+            moulds,
             content_names: keyring.content_names(domain)?,
             node_names: keyring.node_names(domain)?,
             place,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use chunker::{ChunkSizes, Chunker, Gear};
-use crypto::{Entropy, Keyring, NameKey, SymmetricKey, TreeKey};
+use crypto::{Entropy, Keyring, NameKey, TreeKey};
 use format::{
     CHUNK_BYTES_MAX, ChunkEntry, ChunkId, ChunkKind, ChunkRef, Codec, Config, Counts, Descriptor,
     Digest, DomainId, FRAME_BYTES_TARGET, FRAME_CHUNKS_MAX, Seq, SessionId, SnapshotContent,
@@ -25,7 +25,7 @@ use places::{Clock, Place, Time};
 use crate::compression::{Compression, Compressor, Paranoia};
 use crate::home::{Home, SessionLock};
 use crate::index::{Index, IndexContext};
-use crate::pack_builder::PackBuilder;
+use crate::pack_builder::{NextMould, PackBuilder};
 use crate::upload::{Commit, Uploads};
 use crate::{Error, Result};
 
@@ -79,8 +79,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) session: SessionId,
     pub(crate) domain: DomainId,
-    pub(crate) index_key: SymmetricKey,
-    pub(crate) index_epoch: format::Epoch,
+    pub(crate) moulds: [NextMould; 2],
     pub(crate) content_names: NameKey,
     pub(crate) node_names: NameKey,
     pub(crate) gear: Arc<Gear>,

@@ -261,3 +261,45 @@ fn copies_of_packs_that_no_snapshot_can_need_are_dropped() {
     drop(vault.write(WriteOptions::default()).unwrap());
     assert!(cached(&world, "packs").is_empty(), "{chunks:?}");
 }
+
+#[test]
+fn an_open_session_goes_on_under_the_keys_of_a_new_epoch() {
+    let world = World::new(50);
+    let mut vault = world.open();
+    let mut writer = vault.write(WriteOptions::default()).unwrap();
+    let first = noise(1, 5_000_000);
+    let (mut chunks, _) = store(&writer, &[&first]);
+
+    let epoch = format::Epoch(1);
+    let mut owner = world.open_at(Arc::new(world.place.clone()), "owner");
+    owner.ensure_member().unwrap();
+    let root = world.bundle.root().unwrap();
+    let keys = format::EpochKeys {
+        epoch,
+        content: Box::new(*root.content_secret(epoch).public().as_bytes()),
+        meta: Box::new(*root.meta_secret(epoch).public().as_bytes()),
+    };
+    let rotate = Draft { refs: vec![format::Ref::EpochKeys(keys)], ..Draft::new(Kind::Rotate) };
+    owner.ledger().append_one(rotate).unwrap();
+    // The next pack that is stored is published, and the session hears of the rotation.
+    world.clock.advance(std::time::Duration::from_secs(100));
+    let contents: Vec<Vec<u8>> = (2..22).map(|n| noise(n, 1_000_000)).collect();
+    let contents: Vec<&[u8]> = contents.iter().map(|c| &c[..]).collect();
+    let (more, root) = store(&writer, &contents);
+    chunks.extend(more);
+    assert!(matches!(writer.commit(draft(root)), Ok(CommitOutcome::Committed(_))));
+
+    let mut epochs = std::collections::BTreeSet::new();
+    for name in names_under(&world, "packs/") {
+        let bytes = world.place.get(&name, None).unwrap();
+        epochs.insert(Header::peek(&bytes).unwrap().epoch);
+    }
+    assert_eq!(epochs.into_iter().collect::<Vec<_>>(), [format::Epoch(0), epoch]);
+    drop(writer);
+    let mut fresh = world.open_at(Arc::new(world.place.clone()), "fresh");
+    let reader = fresh.reader().unwrap();
+    let contents = std::iter::once(&first[..]).chain(contents);
+    for (chunk, content) in chunks.iter().zip(contents) {
+        assert_eq!(reader.chunk(DomainId::DEFAULT, *chunk).unwrap(), content);
+    }
+}
