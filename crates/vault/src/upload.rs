@@ -125,8 +125,14 @@ impl Uploads {
         let run = self.inner.put_run(&unpublished)?;
         let needs = needs(run.as_ref(), &unpublished);
         let payload = CommitBody { descriptor }.encode();
+        let mut stands = None;
         let mut ledger = shared.ledger();
         let appended = ledger.append(|state| {
+            // An earlier try may stand although its answer was lost.
+            stands = state.snapshot(shared.session).map(|snapshot| snapshot.seq);
+            if stands.is_some() {
+                return Ok(None);
+            }
             check_open(state, shared.session)?;
             check_own(state, shared.session, &needs)?;
             if relies_on_trouble(shared, state) {
@@ -134,6 +140,9 @@ impl Uploads {
             }
             Ok::<_, Error>(Some(Draft::commit(shared.session, needs.clone(), payload.clone())))
         })?;
+        if let Some(seq) = stands {
+            return Ok(Commit::Done(seq));
+        }
         let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
         shared.note_losses(ledger.state());
         let Some(appended) = appended else {

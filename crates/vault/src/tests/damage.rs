@@ -6,8 +6,10 @@
 use super::*;
 use places::ObjectName;
 
+type Harm = fn(&mut Vec<u8>);
+
 /// What may happen to an object.
-const HARMS: [(&str, fn(&mut Vec<u8>)); 4] = [
+const HARMS: [(&str, Harm); 4] = [
     ("one bit flipped", |bytes| {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 4;

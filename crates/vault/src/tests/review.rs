@@ -303,3 +303,29 @@ fn an_open_session_goes_on_under_the_keys_of_a_new_epoch() {
         assert_eq!(reader.chunk(DomainId::DEFAULT, *chunk).unwrap(), content);
     }
 }
+
+#[test]
+fn a_commit_whose_answer_was_lost_is_found_by_the_next_try() {
+    let world = World::new(51);
+    let silent = Arc::new(AtomicBool::new(false));
+    let down = silent.clone();
+    let script = move |operation: &Operation<'_>| {
+        let is_record = operation.subject.starts_with("ledger/");
+        match down.load(std::sync::atomic::Ordering::Relaxed) && is_record {
+            true if operation.verb == Verb::Put => Fault::After,
+            true if operation.subject.ends_with('3') => Fault::Before,
+            _ => Fault::None,
+        }
+    };
+    let place = Faulty::scripted(world.place.clone(), world.clock.clone(), script);
+    let mut vault = world.open_at(Arc::new(place), "host");
+    let mut writer = vault.write(WriteOptions::default()).unwrap();
+    let (_, root) = store(&writer, &[b"some"]);
+    silent.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = writer.commit(draft(root)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    silent.store(false, std::sync::atomic::Ordering::Relaxed);
+
+    assert!(matches!(writer.commit(draft(root)), Ok(CommitOutcome::Committed(_))));
+    assert_eq!(world.open().snapshots().unwrap().len(), 1);
+}
