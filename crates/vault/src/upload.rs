@@ -91,7 +91,7 @@ impl Uploads {
     pub(crate) fn send(&self, pack: FilledPack) -> Result<()> {
         self.check()?;
         lock(&self.inner.under_way).packs += 1;
-        if !self.queue.as_ref().is_some_and(|queue| queue.send(pack).is_ok()) {
+        if self.queue.as_ref().is_none_or(|queue| queue.send(pack).is_err()) {
             lock(&self.inner.under_way).packs -= 1;
             self.check()?;
             return Err(Error::object("the uploads", "their threads ended"));
