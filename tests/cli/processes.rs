@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::world::{Ran, World};
+use crate::world::{PROGRAM, Ran, World};
 
 /// A backup of standard input that has read something and waits for more.
 fn waiting_backup(world: &World) -> (Child, std::process::ChildStdin) {
@@ -71,6 +71,35 @@ fn two_sources_are_refused_before_any_command_runs() {
     command.args(["--passphrase-command", "touch ran; echo secret", "snapshots"]);
     Ran::of(&mut command).expect(2);
     assert!(!world.path("ran").exists());
+}
+
+/// Runs the program at a terminal where these answers are typed at its prompts.
+fn at_a_terminal(world: &World, answers: &str, arguments: &[&str]) -> Ran {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/terminal.py");
+    let mut python = Command::new("python3");
+    world.prepare(&mut python);
+    Ran::of(python.args([script, answers, PROGRAM]).args(arguments))
+}
+
+#[test]
+fn a_passphrase_is_asked_for_twice_and_never_shown() {
+    let world = World::empty();
+    let init = ["init", "--vault", "vault", "--kdf-memory", "64KiB"];
+    let snapshots = ["snapshots", "--vault", "vault"];
+
+    let differing = at_a_terminal(&world, "secret,secrets", &init).expect(2);
+    let made = at_a_terminal(&world, "secret,secret", &init).expect(0);
+    let empty = at_a_terminal(&world, "", &snapshots).expect(2);
+    let listed = at_a_terminal(&world, "secret", &snapshots).expect(0);
+    let stopped = at_a_terminal(&world, "^C", &snapshots).expect(130);
+
+    assert!(differing.out.contains("error: the two passphrases differ"), "{}", differing.out);
+    assert!(made.out.contains("made vault"), "{}", made.out);
+    assert!(empty.out.contains("error: the passphrase from the terminal is empty"));
+    assert!(listed.out.contains("no snapshots yet"), "{}", listed.out);
+    for ran in [differing, made, empty, listed, stopped] {
+        assert!(!ran.out.contains("secret"), "{}", ran.out);
+    }
 }
 
 #[test]

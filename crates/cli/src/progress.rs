@@ -185,7 +185,9 @@ fn style(context: &Context) -> Option<Style> {
         ProgressMode::Auto if context.output.quiet || context.output.json => None,
         ProgressMode::Auto if is_terminal => {
             let size = rustix::termios::tcgetwinsize(std::io::stderr());
-            let width = size.map_or(80, |size| usize::from(size.ws_col)).max(20);
+            let columns = size.map_or(0, |size| usize::from(size.ws_col));
+            // Some terminals do not say how wide they are.
+            let width = if columns == 0 { 80 } else { columns.max(20) };
             Some(Style::Line { width })
         }
         ProgressMode::Auto => Some(Style::Plain),

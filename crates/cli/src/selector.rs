@@ -47,14 +47,19 @@ impl Selector {
         let shown = crate::output::show_path(bytes);
         let wrong = || Failure::usage(format!("{shown:?} selects no snapshot"), FORMS);
         let text = std::str::from_utf8(which).map_err(|_| wrong())?;
-        let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        let named = |name: &str| -> Result<Option<String>> {
+            match name.contains([':', '/', '@']) {
+                true => Err(wrong()),
+                false => Ok((!name.is_empty()).then(|| name.to_owned())),
+            }
+        };
         let which = if text == "latest" {
             Which::Latest(None)
         } else if let Some(name) = text.strip_prefix("latest:") {
-            Which::Latest(Some(named(name).ok_or_else(wrong)?))
+            Which::Latest(Some(named(name)?.ok_or_else(wrong)?))
         } else if let Some((name, at)) = text.split_once('@') {
             let at = time::parse_end(at).map_err(|message| Failure::usage(message, FORMS))?;
-            Which::At(named(name), at)
+            Which::At(named(name)?, at)
         } else if text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             if text.len() < ID_DIGITS_LEAST {
                 let message = format!("{text:?} is too short for the beginning of an id");

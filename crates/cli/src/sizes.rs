@@ -12,12 +12,12 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| EXPECTED.to_owned())?;
     let unit = unit.trim_start();
-    let is_unit = |name: &&str| {
+    let is_unit = |name: &str| {
         name.eq_ignore_ascii_case(unit) || (unit.len() == 1 && name[..1].eq_ignore_ascii_case(unit))
     };
     let power = match unit {
         "" => 0,
-        _ => UNITS.iter().position(|name| is_unit(&name)).ok_or_else(|| EXPECTED.to_owned())?,
+        _ => UNITS.iter().position(|name| is_unit(name)).ok_or_else(|| EXPECTED.to_owned())?,
     };
     number.checked_mul(1 << (10 * power)).ok_or_else(|| "it is too large".to_owned())
 }
