@@ -4,8 +4,8 @@
 //! into frames; frames go into the one open pack of their type, which is sealed in place as it
 //! fills. Uploading threads name, store and publish filled packs (`upload.rs`). Invariants, DESIGN
 //! §9: a chunk counts as known only when a good pack of the domain holds it or this session stores
-//! it; a record names only what is durable; the commit is refused while a chunk that was taken on is
-//! in no pack, and tried again when a pack that was relied on is good no more.
+//! it; a record names only what is durable; the commit is refused while a chunk that was taken on
+//! is in no pack, and tried again when a pack that was relied on is good no more.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
