@@ -87,6 +87,11 @@ impl Failure {
         Self::new("usage", Exit::Usage, message, hint)
     }
 
+    /// Something on this machine did not work.
+    pub(crate) fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new("local", Exit::Failed, message, hint)
+    }
+
     /// There is no such thing.
     pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new("not-found", Exit::Failed, message, hint)

@@ -159,7 +159,7 @@ fn run(command: &OsString) -> Result<Zeroizing<Vec<u8>>> {
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let failed = |reason: String| {
         let message = format!("the passphrase command {command:?}: {reason}");
-        Failure::denied(
+        Failure::failed(
             message,
             "run the command by hand: it prints the passphrase and ends with 0",
         )

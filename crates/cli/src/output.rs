@@ -104,15 +104,15 @@ impl Output {
     /// Says something that may interest.
     pub(crate) fn note(self, text: &str) {
         if !self.quiet && !self.json {
-            eprintln!("note: {text}");
+            say(format_args!("note: {text}"));
         }
     }
 
     /// Says something that must be heard.
     pub(crate) fn warning(self, text: &str) {
         match self.json {
-            true => eprintln!("{}", json!({ "warning": { "message": text } })),
-            false => eprintln!("warning: {text}"),
+            true => say(format_args!("{}", json!({ "warning": { "message": text } }))),
+            false => say(format_args!("warning: {text}")),
         }
     }
 
@@ -123,9 +123,9 @@ impl Output {
             true => {
                 let error = json!({ "kind": kind, "message": message, "hint": hint,
                     "exit": exit.code() });
-                eprintln!("{}", json!({ "error": error }));
+                say(format_args!("{}", json!({ "error": error })));
             }
-            false => eprintln!("error: {message}\nhint: {hint}"),
+            false => say(format_args!("error: {message}\nhint: {hint}")),
         }
     }
 
@@ -136,9 +136,9 @@ impl Output {
             return;
         }
         for Remark { message, hint } in report.remarks() {
-            eprintln!("warning: {message}");
+            say(format_args!("warning: {message}"));
             if let Some(hint) = hint {
-                eprintln!("hint: {hint}");
+                say(format_args!("hint: {hint}"));
             }
         }
     }
@@ -147,6 +147,11 @@ impl Output {
     pub(crate) fn problems_most(self) -> usize {
         if self.verbose { usize::MAX } else { 20 }
     }
+}
+
+/// Prints a line on standard error. Nobody may be listening any more, which is no reason to stop.
+pub(crate) fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Makes the fields of an object from an object literal.

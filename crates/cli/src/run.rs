@@ -14,15 +14,15 @@ use crate::args::Cli;
 use crate::commands;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Output, Report};
+use crate::output::{Output, Report, say};
 
 /// Runs the program with the arguments of the process.
 pub(crate) fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
         let text = panic.payload_as_str().unwrap_or("no message");
-        eprintln!("error: internal error{}: {text}", place.unwrap_or_default());
-        eprintln!("hint: this is a mistake in strongroom: please report the line above");
+        say(format_args!("error: internal error{}: {text}", place.unwrap_or_default()));
+        say(format_args!("hint: this is a mistake in strongroom: please report the line above"));
     }));
     std::panic::catch_unwind(|| run_with(std::env::args_os().collect()))
         .unwrap_or(Exit::Failed)

@@ -53,7 +53,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
             let components = context.create_place()?;
             let (vault, bundle) =
                 Vault::create(components, &folders, &options(Protection::KeyFile))?;
-            file.finish(&bundle)?;
+            file.finish(&bundle).map_err(|failure| {
+                failure.with_hint("remove the new vault, which has no key now, and run it again")
+            })?;
             vault
         }
         KeySource::Passphrase(source) => {

@@ -191,7 +191,7 @@ impl Report for Restored {
         }
         let mut say = |count: u64, what: &str, hint: &str| {
             if count > 0 {
-                let text = format!("{} {what}", sizes::plural(count, "entry").replace("ys", "ies"));
+                let text = format!("{} {what}", sizes::plural(count, "path"));
                 remarks.push(Remark::new(text).hint(hint));
             }
         };
