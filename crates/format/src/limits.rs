@@ -33,6 +33,8 @@ pub const ENTRY_BYTES_MAX: usize = 512;
 pub const TREE_VALUE_BYTES_MAX: usize = 64 << 10;
 /// The longest node of a tree: four times the largest target, plus one entry and what frames it.
 pub const NODE_BYTES_MAX: usize = 512 << 10;
+/// The longest index run: longer than the directory of the largest pack.
+pub const RUN_BYTES_MAX: u64 = 512 << 20;
 /// The deepest tree.
 pub const TREE_DEPTH_MAX: u8 = 48;
 /// A file of more chunks than this names them in a recipe.

@@ -6,6 +6,7 @@ use crypto::{Signature, SigningContext, VaultId, VerifyingKey};
 use format::{CONFIG_BYTES_MAX, Config, RECORD_BYTES_MAX, Ref, Seq, SignedRecord, VaultNames};
 use places::Place;
 
+use crate::index::get_small;
 use crate::vault::is_absent;
 use crate::{Error, Result};
 
@@ -15,10 +16,13 @@ use crate::{Error, Result};
 /// [`Error::NoVault`], [`Error::Config`], errors of the place.
 pub fn read_config(place: &dyn Place) -> Result<(Config, Vec<u8>)> {
     let damaged = |reason: String| Error::Config { place: place.describe(), reason };
-    let first = match place.get(&VaultNames::config(), None) {
+    let first = match get_small(place, &VaultNames::config(), CONFIG_BYTES_MAX as u64) {
         Ok(bytes) => check(&bytes).map(|config| (config, bytes.to_vec())).map_err(damaged),
-        Err(error) if is_absent(&error) => Err(Error::NoVault { place: place.describe() }),
-        Err(error) => return Err(error.into()),
+        Err(Error::Place(error)) if is_absent(&error) => {
+            Err(Error::NoVault { place: place.describe() })
+        }
+        Err(error @ Error::Object { .. }) => Err(damaged(error.to_string())),
+        Err(error) => return Err(error),
     };
     first.or_else(|error| copy_in_genesis(place).ok_or(error))
 }

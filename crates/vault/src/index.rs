@@ -12,13 +12,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use crypto::{
     Digest, Entropy, Expected, Header, Keyring, ObjectKind, OpenedObject, Role, SessionId,
     Unwrapping,
 };
-use format::{ChunkRef, DomainId, OBJECT_BYTES_MAX, PackListing, Run, Seq, VaultNames};
+use format::{ChunkRef, DomainId, PackListing, RUN_BYTES_MAX, Run, Seq, VaultNames};
 use ledger::{PackStanding, SessionStatus, State};
-use places::Place;
+use places::{ObjectName, Place};
 
 use crate::home::{Home, remove_leftover};
 use crate::table::{PREFIX_BITS_MAX, Prefix, Table, TableBuilder, TableEntry, TablePack};
@@ -29,7 +30,7 @@ const TABLES_MAX: usize = 12;
 /// Entries of one shard of a merged table; few in tests, which then have many shards.
 const SHARD_ENTRIES: usize = if cfg!(test) { 64 } else { 1 << 18 };
 /// Opened segments of 64 KiB that all tables keep together.
-const SEGMENTS_KEPT: usize = 1024;
+const SEGMENTS_KEPT: usize = 512;
 /// Runs that are fetched at the same time.
 const FETCHES_AT_ONCE: usize = 8;
 
@@ -459,11 +460,22 @@ pub(crate) fn fetch_run(
     domain: DomainId,
 ) -> Result<Run> {
     let object = VaultNames::run(name);
-    let bytes = context.place.get(&object, None)?;
-    if Digest::of(&bytes) != *name || bytes.len() as u64 > OBJECT_BYTES_MAX {
+    let bytes = get_small(context.place, &object, RUN_BYTES_MAX)?;
+    if Digest::of(&bytes) != *name {
         return Err(Error::object(&object, "its bytes do not have its name"));
     }
     open_run(context.keyring, &bytes, domain).map_err(|error| Error::object(&object, error))
+}
+
+/// Reads an object that is read whole, unless it is longer than its kind may be.
+pub(crate) fn get_small(place: &dyn Place, name: &ObjectName, most: u64) -> Result<Bytes> {
+    match place.stat(name)? {
+        Some(stat) if stat.size > most => {
+            let reason = format!("it is {} bytes, the limit is {most}", stat.size);
+            Err(Error::object(name, reason))
+        }
+        _ => Ok(place.get(name, None)?),
+    }
 }
 
 /// Opens an index run's bytes.

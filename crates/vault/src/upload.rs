@@ -13,7 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crypto::{Digest, Header, ObjectKind, ObjectSealer, Wrapping, padded_stream_len};
-use format::{ChunkRef, CommitBody, ObjectRef, PackListing, Run, Seq, SessionId, VaultNames};
+use format::{
+    ChunkId, ChunkRef, CommitBody, ObjectRef, PackListing, Run, Seq, SessionId, VaultNames,
+};
 use ledger::{Draft, PackStanding, SessionStatus, State};
 use places::{PutOptions, Time};
 
@@ -28,6 +30,8 @@ const THREADS: usize = 2;
 /// A session publishes at least so often while it uploads.
 const PUBLISH_PACKS: usize = 16;
 const PUBLISH_AFTER: Duration = Duration::from_secs(60);
+/// So many chunks are remembered one by one at most, and one pack's more.
+const PUBLISH_CHUNKS: usize = 1 << 18;
 /// And so often while it has nothing to upload.
 const SIGN_OF_LIFE_AFTER: Duration = Duration::from_secs(6 * 3600);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -56,6 +60,7 @@ struct UnderWay {
 /// What is durable and in no record yet.
 struct Unpublished {
     listings: Vec<PackListing>,
+    chunks: usize,
     last_record: Time,
 }
 
@@ -72,7 +77,7 @@ impl Uploads {
             shared,
             under_way: Mutex::default(),
             changed: Condvar::new(),
-            unpublished: Mutex::new(Unpublished { listings: Vec::new(), last_record }),
+            unpublished: Mutex::new(Unpublished { listings: Vec::new(), chunks: 0, last_record }),
             spare: Mutex::default(),
         });
         // No room in the queue: what is filled waits in its builder until a thread is free.
@@ -122,8 +127,8 @@ impl Uploads {
     pub(crate) fn commit(&self, descriptor: ChunkRef) -> Result<Commit> {
         let shared = &*self.inner.shared;
         let mut unpublished = lock(&self.inner.unpublished);
-        let run = self.inner.put_run(&unpublished)?;
-        let needs = needs(run.as_ref(), &unpublished);
+        let run = self.inner.put_run(&mut unpublished)?;
+        let needs = needs(run.as_ref());
         let payload = CommitBody { descriptor }.encode();
         let mut stands = None;
         let mut ledger = shared.ledger();
@@ -146,6 +151,9 @@ impl Uploads {
         let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
         shared.note_losses(ledger.state());
         let Some(appended) = appended else {
+            if let Some((_, run)) = run {
+                unpublished.listings = run.packs;
+            }
             // What was relied on is forgotten: the next walk looks everything up anew.
             lock(&shared.relied).clear();
             *lock(&shared.lost_seen) = ledger.state().newest_lost();
@@ -157,7 +165,6 @@ impl Uploads {
             let run = (name, &run);
             let _ = index.add_run(&shared.index_context(), run, shared.session, ledger.state());
         }
-        unpublished.listings.clear();
         Ok(Commit::Done(appended.at.seq))
     }
 
@@ -265,8 +272,11 @@ impl Inner {
             lock(&self.spare).push(buffer);
         }
         let mut unpublished = lock(&self.unpublished);
+        unpublished.chunks += chunks_of(&built.listing).count();
         unpublished.listings.push(built.listing);
-        if unpublished.listings.len() >= PUBLISH_PACKS || self.is_due(&unpublished, PUBLISH_AFTER) {
+        let many =
+            unpublished.listings.len() >= PUBLISH_PACKS || unpublished.chunks >= PUBLISH_CHUNKS;
+        if many || self.is_due(&unpublished, PUBLISH_AFTER) {
             self.publish(&mut unpublished)?;
         }
         Ok(())
@@ -295,7 +305,7 @@ impl Inner {
     fn publish(&self, unpublished: &mut Unpublished) -> Result<()> {
         let shared = &*self.shared;
         let run = self.put_run(unpublished)?;
-        let needs = needs(run.as_ref(), unpublished);
+        let needs = needs(run.as_ref());
         let mut ledger = shared.ledger();
         ledger.append(|state| {
             check_open(state, shared.session)?;
@@ -304,7 +314,8 @@ impl Inner {
         })?;
         unpublished.last_record = shared.clock.now();
         // From here on they are packs as any: also one's own may be lost.
-        lock(&shared.relied).extend(unpublished.listings.drain(..).map(|listing| listing.name));
+        let own = run.iter().flat_map(|(_, run)| &run.packs).map(|listing| listing.name);
+        lock(&shared.relied).extend(own);
         shared.note_losses(ledger.state());
         shared.moulds.iter().try_for_each(|next| next.follow(ledger.state()))?;
         let Some((name, run)) = run else { return Ok(()) };
@@ -313,19 +324,20 @@ impl Inner {
         drop(index);
         drop(ledger);
         // The index answers for these from here on.
-        for chunk in run.packs.iter().flat_map(|p| &p.directory.frames).flat_map(|f| &f.chunks) {
-            shared.pending(&chunk.chunk.id).remove(&chunk.chunk.id);
+        for id in run.packs.iter().flat_map(chunks_of) {
+            shared.pending(id).remove(id);
         }
         Ok(())
     }
 
-    /// Stores the index run of what is not published yet.
-    fn put_run(&self, unpublished: &Unpublished) -> Result<Option<(Digest, Run)>> {
+    /// Stores the index run of what is not published yet, and takes it.
+    fn put_run(&self, unpublished: &mut Unpublished) -> Result<Option<(Digest, Run)>> {
         if unpublished.listings.is_empty() {
             return Ok(None);
         }
         let shared = &*self.shared;
-        let run = Run::new(unpublished.listings.clone());
+        let run = Run::new(std::mem::take(&mut unpublished.listings));
+        unpublished.chunks = 0;
         let epoch = shared.ledger().state().epoch();
         let key = shared.keyring.index(shared.domain, epoch)?;
         let header = Header {
@@ -351,9 +363,14 @@ impl Inner {
     }
 }
 
-fn needs(run: Option<&(Digest, Run)>, unpublished: &Unpublished) -> Vec<ObjectRef> {
-    let packs = unpublished.listings.iter().map(|listing| ObjectRef::Pack(listing.name));
+fn needs(run: Option<&(Digest, Run)>) -> Vec<ObjectRef> {
+    let packs = run.iter().flat_map(|(_, run)| &run.packs);
+    let packs = packs.map(|listing| ObjectRef::Pack(listing.name));
     packs.chain(run.map(|(name, _)| ObjectRef::Run(*name))).collect()
+}
+
+fn chunks_of(listing: &PackListing) -> impl Iterator<Item = &ChunkId> {
+    listing.directory.frames.iter().flat_map(|f| &f.chunks).map(|entry| &entry.chunk.id)
 }
 
 fn check_open(state: &State, session: SessionId) -> Result<()> {
