@@ -68,13 +68,18 @@ pub(crate) struct Verified {
 impl Report for Verified {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let found = &self.found;
+        let snapshots = match found.snapshots {
+            // Without a key nobody knows what the objects make up.
+            0 => String::new(),
+            count => format!("{}, ", sizes::plural(count, "snapshot")),
+        };
         writeln!(
             out,
-            "verified ({}): {}, {}, {}, {} read in {:.1} s",
+            "verified ({}): {}, {}, {}{} read in {:.1} s",
             self.depth,
             sizes::plural(found.records, "record"),
             sizes::plural(found.objects, "object"),
-            sizes::plural(found.snapshots, "snapshot"),
+            snapshots,
             sizes::show(found.bytes),
             self.elapsed.as_secs_f64(),
         )?;
