@@ -1,8 +1,9 @@
 //! The main job, measured: first backup, unchanged backup, restore, verification.
 //!
-//! Trees are grown from a seed: many small files, and a few big ones, half of them incompressible. Each
-//! operation runs in this process on a folder vault; wall time, CPU time and rate are printed as a
-//! table. Machines are noisy: compare figures of one run. `cargo bench --bench main_job [-- FOLDER]`.
+//! Trees are grown from a seed: many small files, and a few big ones, half of them incompressible.
+//! Each operation runs in this process on a folder vault; wall time, CPU time and rate are printed
+//! as a table. Machines are noisy: compare figures of one run. `cargo bench --bench main_job [--
+//! FOLDER]`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The real engine over a place that dies at one operation, for each operation of a backup.
 //!
-//! Before: the request is lost. After: it happened, the answer is lost. From then on nothing answers, as
-//! for a process that was killed.
+//! Before: the request is lost. After: it happened, the answer is lost. From then on nothing
+//! answers, as for a process that was killed.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! A place without room and a place that does not answer: the backup fails in words, the vault is whole.
+//! A place without room and a place that does not answer. The backup fails in words and with the
+//! right kind of error, and the vault is whole.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The program itself, killed with SIGKILL at many moments of a backup.
+//! The program itself, killed with SIGKILL at many moments of a backup. Every vault that is left
+//! behind verifies, and the next backup and every restore are whole.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,6 +1,8 @@
-//! Is anything acknowledged ever lost? Work is stopped at every step: a killed process, a place that
-//! dies before or after each request, a full disk, a place that hangs. Afterwards earlier snapshots are
-//! whole, verification is clean, and the next backup goes on.
+//! Is anything acknowledged ever lost? Work is stopped at every step: a killed process, a place
+//! that dies before or after each request, a full disk, a place that hangs. Afterwards earlier
+//! snapshots are whole, verification is clean, and the next backup goes on.
+
+#![allow(clippy::unwrap_used)]
 
 // The program, killed with SIGKILL at many moments.
 mod killed;

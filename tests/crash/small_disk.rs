@@ -1,7 +1,7 @@
 //! The program on a file system that really is full: a small tmpfs in a mount namespace of its own.
 //!
-//! The backup that does not fit ends in words and an exit code, what was acknowledged is whole, records
-//! still fit, and with more room the next backup goes on.
+//! The backup that does not fit ends in words and an exit code, what was acknowledged is whole,
+//! records still fit, and with more room the next backup goes on.
 
 use std::process::Command;
 
@@ -11,7 +11,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_strongroom");
 const STEPS: &str = r#"
 mount -t tmpfs -o size=40m tmpfs "$D" || exit 90
 export STRONGROOM_VAULT="$D/vault" STRONGROOM_KEY="$W/key"
-run() { "$P" --cache-dir "$W/cache" --state-dir "$W/state" "$@" >>"$W/out" 2>>"$W/err"; echo "$1 $?"; }
+run() {
+    "$P" --cache-dir "$W/cache" --state-dir "$W/state" "$@" >>"$W/out" 2>>"$W/err"
+    echo "$1 $?"
+}
 STRONGROOM_KEY= run init --key "$W/key" --pack-size 4MiB
 run backup "$W/small"
 run backup "$W/small" "$W/large"

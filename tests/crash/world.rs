@@ -1,4 +1,5 @@
 //! A vault in memory with one acknowledged snapshot, and what must hold of it after any crash.
+//! [`World::check`] looks at it as a new machine would.
 
 use std::collections::BTreeMap;
 use std::io::Read;

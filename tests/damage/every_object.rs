@@ -1,8 +1,8 @@
 //! Each object of the vault, harmed in each way.
 //!
-//! Two judges read afterwards: a new machine that has only the key, and a host that has seen the vault
-//! whole. The first must get identical data or an error; that the newest records are withheld it cannot
-//! know. The second must notice that too (P2).
+//! Two judges read afterwards: a new machine that has only the key, and a host that has seen the
+//! vault whole. The first must get identical data or an error; that the newest records are withheld
+//! it cannot know. The second must notice that too (P2).
 
 use places::{ObjectName, Place};
 

@@ -2,6 +2,8 @@
 //! disk, a provider or an attacker can: what is read then is identical, or an error that names
 //! something. The vault lies in memory, the engine is the real one.
 
+#![allow(clippy::unwrap_used)]
+
 // One small vault, and how to read all of it.
 mod world;
 

@@ -1,7 +1,7 @@
 //! A restore to disk while a pack is damaged.
 //!
-//! The files that the damage hurts are named and absent; all others are whole; no temporary file and
-//! no wrong byte is left behind.
+//! The files that the damage hurts are named and absent; all others are whole; no temporary file
+//! and no wrong byte is left behind.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -94,10 +94,6 @@ impl World {
         Ok(Vault::open(components(place, &self.clock), &folders, keyring, host)?)
     }
 
-    pub(crate) fn components(&self) -> Components {
-        components(&self.place, &self.clock)
-    }
-
     pub(crate) fn scratch(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }

@@ -1,7 +1,7 @@
 //! Grows trees of files from a seed: plain ones, and ones with everything that POSIX allows.
 //!
-//! Trees are small, for deleting many small files is slow. Times are set, so that two trees from one
-//! seed are equal to the nanosecond.
+//! Trees are small, for deleting many small files is slow. Times are set, so that two trees from
+//! one seed are equal to the nanosecond.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,8 +1,8 @@
 //! What the suites share: trees of files to back up, and a comparison that misses nothing.
 //!
-//! A [`Forest`] grows the same tree from the same seed. [`Snapshotted`] reads a tree with all that a
-//! file system says of it, so that two trees are equal only when a user would call them so. Nothing
-//! here knows how Strongroom stores anything.
+//! A [`Forest`] grows the same tree from the same seed. [`look`] reads a tree with all that
+//! a file system says of it, so that two trees are equal only when a user would call them so.
+//! Nothing here knows how Strongroom stores anything.
 
 mod compare;
 mod forest;

@@ -191,10 +191,10 @@ fn a_pack_that_another_session_claims_first_stops_the_commit() {
     let root = lane.store(ChunkKind::Node, &leaf).unwrap().chunk;
     lane.flush().unwrap();
     drop(lane);
-    let uploaded = (0..500).find_map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        packs().next()
-    });
+    while writer.written().packs == 0 {
+        std::thread::yield_now();
+    }
+    let uploaded = packs().next();
     let name = uploaded.unwrap().as_str().rsplit('/').next().unwrap().parse().unwrap();
 
     let mut thief = world.open_at(Arc::new(world.place.clone()), "thief");
