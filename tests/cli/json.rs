@@ -121,7 +121,7 @@ fn an_error_is_an_object_on_standard_error() {
         (&["ls", "latest", "--json"][..], "not-found", 1),
         (&["ls", "--bogus", "--json"], "usage", 2),
         (&["ls", "--json"], "usage", 2),
-        (&["init", "--json"], "local", 1),
+        (&["init", "--json"], "conflict", 7),
     ] {
         let ran = world.run(arguments).expect(exit);
         assert_eq!(ran.out, "");

@@ -50,7 +50,8 @@ mod place;
 
 pub use crypto::{
     Argon2Parameters, Bundle, DomainId, Entropy, Error as KeyError, ErrorKind as KeyErrorKind,
-    Keyring, MemberId, OsEntropy, Role, SessionId, SessionId as SnapshotId, Suite, VaultId,
+    Keyring, MemberId, OsEntropy, Role, RootSecret, SessionId, SessionId as SnapshotId, Suite,
+    VaultId,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use files::{

@@ -41,6 +41,9 @@ pub enum Protection<'a> {
     },
     /// Nothing in the vault: the caller keeps the bundle that [`Vault::create`] gives.
     KeyFile,
+    /// Nothing in the vault: the caller has kept this owner's bundle already, so that a crash at
+    /// any moment leaves no vault without a key. Its suite counts.
+    Kept(&'a Bundle),
 }
 
 impl Vault {
@@ -55,15 +58,15 @@ impl Vault {
         options: &CreateOptions<'_>,
     ) -> Result<(Self, Bundle)> {
         let place = components.place.as_ref();
-        let (config_bytes, root) = match read_config(place) {
-            Ok((config, bytes)) => (bytes, take_unfinished(place, &config, options)?),
+        let (config_bytes, root, suite) = match read_config(place) {
+            Ok((config, bytes)) => (bytes, take_unfinished(place, &config, options)?, config.suite),
             Err(Error::NoVault { .. }) => {
                 probe_place(&components)?;
                 begin(&components, options)?
             }
             Err(error) => return Err(error),
         };
-        let (suite, bundle) = (options.suite, Bundle::owner(root.duplicate(), options.suite));
+        let bundle = Bundle::owner(root.duplicate(), suite);
         let keyring = Arc::new(Keyring::owner(root.duplicate(), suite));
         Ledger::init(components.clone(), &config_bytes, keyring)?;
         let keyring = Keyring::owner(root, suite);
@@ -72,13 +75,21 @@ impl Vault {
 }
 
 /// Puts the key slot and the config of a new vault.
-fn begin(components: &Components, options: &CreateOptions<'_>) -> Result<(Vec<u8>, RootSecret)> {
+fn begin(
+    components: &Components,
+    options: &CreateOptions<'_>,
+) -> Result<(Vec<u8>, RootSecret, Suite)> {
     let entropy = components.entropy.as_ref();
     let place = components.place.as_ref();
-    let root = RootSecret::draw(entropy);
+    let (root, suite) = match options.protection {
+        Protection::Kept(bundle) => {
+            (bundle.root().ok_or(not_an_owner())?.duplicate(), bundle.suite())
+        }
+        _ => (RootSecret::draw(entropy), options.suite),
+    };
     let signing = root.signing();
     let public = *signing.verifying().as_bytes();
-    let mut config = Config::new(root.vault_id(), public, options.suite);
+    let mut config = Config::new(root.vault_id(), public, suite);
     if let Some(size) = options.pack_size {
         if !(PACK_BYTES_MIN..=PACK_BYTES_MAX).contains(&size) || !size.is_multiple_of(64 << 10) {
             return Err(Error::OutOfLimits {
@@ -92,7 +103,7 @@ fn begin(components: &Components, options: &CreateOptions<'_>) -> Result<(Vec<u8
     }
     let mut slot = None;
     if let Protection::Passphrase { passphrase, parameters } = options.protection {
-        let bundle = Bundle::owner(root.duplicate(), options.suite);
+        let bundle = Bundle::owner(root.duplicate(), suite);
         let sealed = Slot::seal(passphrase, parameters, &bundle, entropy)?;
         slot = Some(put_slot(place, entropy, sealed)?);
     }
@@ -106,7 +117,7 @@ fn begin(components: &Components, options: &CreateOptions<'_>) -> Result<(Vec<u8
         }
         return Err(exists(place, "another init was faster"));
     }
-    Ok((bytes, root))
+    Ok((bytes, root, suite))
 }
 
 /// Puts a key slot under a name of its own.
@@ -133,8 +144,12 @@ fn take_unfinished(
     if place.stat(&VaultNames::record(Seq(0)))?.is_some() {
         return Err(exists(place, &config.vault.to_string()));
     }
-    let Protection::Passphrase { passphrase, .. } = options.protection else {
-        return Err(Error::Unfinished { place: place.describe() });
+    let passphrase = match options.protection {
+        Protection::Passphrase { passphrase, .. } => passphrase,
+        Protection::Kept(bundle) if bundle.vault_id() == config.vault => {
+            return Ok(bundle.root().ok_or(not_an_owner())?.duplicate());
+        }
+        _ => return Err(Error::Unfinished { place: place.describe() }),
     };
     for (_, slot) in slots(place)? {
         if slot.vault_id() != config.vault {
@@ -147,6 +162,10 @@ fn take_unfinished(
         }
     }
     Err(Error::Unfinished { place: place.describe() })
+}
+
+fn not_an_owner() -> Error {
+    Error::Name { what: "the key", value: "a role's bundle".into(), reason: "it is not an owner's" }
 }
 
 fn exists(place: &dyn Place, vault: &str) -> Error {

@@ -245,3 +245,29 @@ fn walk_files(folder: &std::path::Path, within: &str) -> usize {
         })
         .sum()
 }
+
+#[test]
+fn an_init_with_a_kept_key_is_finished_with_the_same_key_alone() {
+    let world = World::new(6);
+    let unfinished = MemoryPlace::new();
+    let draw = || Bundle::owner(crypto::RootSecret::draw(world.entropy.as_ref()), Suite::Aes256Gcm);
+    let (kept, other) = (draw(), draw());
+    let crashing =
+        Faulty::scripted(unfinished.clone(), world.clock.clone(), |operation: &Operation<'_>| {
+            match operation.verb {
+                Verb::Put if operation.subject.starts_with("ledger/") => Fault::CrashBefore,
+                _ => Fault::None,
+            }
+        });
+    let create = |place: Arc<dyn Place>, bundle: &Bundle| {
+        let options = CreateOptions { protection: Protection::Kept(bundle), ..options() };
+        Vault::create(world.components(place), &Folders::default(), &options).map(|_| ())
+    };
+    assert!(create(Arc::new(crashing), &kept).is_err());
+
+    let refused = create(Arc::new(unfinished.clone()), &other);
+    assert!(matches!(refused, Err(Error::Unfinished { .. })));
+    create(Arc::new(unfinished.clone()), &kept).unwrap();
+    let again = create(Arc::new(unfinished.clone()), &kept);
+    assert!(matches!(again, Err(Error::VaultExists { .. })));
+}

@@ -161,6 +161,8 @@ impl Uploads {
             index.judge(ledger.state());
             return Ok(Commit::Again);
         };
+        // Bundles are for comfort: whoever appends next makes those that are missing.
+        let _ = ledger.write_bundles();
         if let Some((name, run)) = run {
             // The snapshot stands, whatever becomes of the index: who needs the run fetches it.
             let run = (name, &run);

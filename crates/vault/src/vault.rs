@@ -20,6 +20,9 @@ use crate::reader::{Reader, ReaderParts};
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
 use crate::{Error, ErrorKind, Result};
 
+/// Other members' snapshots that are looked at for a base.
+const OTHERS_TRIED: usize = 256;
+
 /// A vault that is open.
 pub struct Vault {
     components: Components,
@@ -169,7 +172,7 @@ impl Vault {
     }
 
     /// The snapshot that a new backup of this source builds on: its newest of this member, else of
-    /// its domain.
+    /// its domain, where only so many of the newest are looked at: each costs a read.
     ///
     /// # Errors
     /// When the index cannot be had.
@@ -186,7 +189,7 @@ impl Vault {
                 .map(|(id, snapshot)| (id, snapshot.clone()))
                 .partition(|(_, snapshot)| Some(snapshot.member) == own)
         };
-        for (id, snapshot) in owned.into_iter().chain(others) {
+        for (id, snapshot) in owned.into_iter().chain(others.into_iter().take(OTHERS_TRIED)) {
             // Damage of an old descriptor costs a base, not the backup.
             let Ok(snapshot) = self.describe(&reader, id, &snapshot) else { continue };
             let fits = |d: &Descriptor| d.name == name && d.paths == paths;
@@ -195,6 +198,13 @@ impl Vault {
             }
         }
         Ok(None)
+    }
+
+    /// What does not stop the work and should be said: index runs that could not be read.
+    pub fn warnings(&self) -> Vec<String> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let unread = index.unread().iter();
+        unread.map(|(_, reason)| format!("what this run lists is not found: {reason}")).collect()
     }
 
     /// Reads chunks.

@@ -3,10 +3,12 @@
 //! The key file takes its name before the vault is made, and is never overwritten.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::json;
 use strongroom::{
-    Argon2Parameters, CreateOptions, PACK_BYTES_MAX, Protection, Suite, Vault, preferred_suite,
+    Argon2Parameters, Bundle, CreateOptions, PACK_BYTES_MAX, Place, Protection, RootSecret, Suite,
+    Vault, VaultError, preferred_suite,
 };
 
 use crate::context::Context;
@@ -49,14 +51,26 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
     let options = |protection| CreateOptions { suite, protection, label: &label, pack_size };
     let mut vault = match source {
         KeySource::File(path) => {
-            let file = NewKeyFile::create(&path)?;
             let components = context.create_place()?;
-            let (vault, bundle) =
-                Vault::create(components, &folders, &options(Protection::KeyFile))?;
-            file.finish(&bundle).map_err(|failure| {
-                failure.with_hint("remove the new vault, which has no key now, and run it again")
-            })?;
-            vault
+            match kept_for_unfinished(&path, components.place.as_ref()) {
+                Some(bundle) => {
+                    let protection = Protection::Kept(&bundle);
+                    Vault::create(components, &folders, &options(protection))?.0
+                }
+                None => {
+                    // The key is kept before there is a vault: no crash leaves one without a key.
+                    let root = RootSecret::draw(components.entropy.as_ref());
+                    let bundle = Bundle::owner(root, suite);
+                    NewKeyFile::create(&path)?.finish(&bundle)?;
+                    let protection = Protection::Kept(&bundle);
+                    let made = Vault::create(components, &folders, &options(protection));
+                    if matches!(made, Err(VaultError::VaultExists { .. })) {
+                        // Drawn just now, it opens nothing: the vault there is another's.
+                        let _ = std::fs::remove_file(&path);
+                    }
+                    made?.0
+                }
+            }
         }
         KeySource::Passphrase(source) => {
             warn_of_cheap(parameters, context);
@@ -77,6 +91,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
         label,
         key_file: key_file.map(|path| path.display().to_string()),
     })
+}
+
+/// The key of an init that was interrupted after it had begun a vault at this place.
+fn kept_for_unfinished(path: &Path, place: &dyn Place) -> Option<Bundle> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let bundle = Bundle::from_key_file(&text).ok()?;
+    let (config, _) = strongroom::read_config(place).ok()?;
+    (config.vault == bundle.vault_id()).then_some(bundle)
 }
 
 fn parameters(memory: u64) -> Result<Argon2Parameters> {
