@@ -1,0 +1,6 @@
+//! Does one place serve many? Programs on one host and on several, all at once, on one folder.
+
+#![allow(clippy::unwrap_used, reason = "whatever is unwrapped here is what the suite checks")]
+
+// Many processes back up to one folder vault at the same time.
+mod together;
