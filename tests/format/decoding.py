@@ -665,6 +665,11 @@ def decode_extra(decoder):
     return {"target": target, "xattrs": xattrs, "holes": holes}
 
 
+def decode_extra_chunk(decoder):
+    decoder.version()
+    return decode_extra(decoder)
+
+
 def decode_descriptor(data):
     refuse_if(len(data) > 1 << 20, "limit", "descriptor")
     decoder = Decoder(data)

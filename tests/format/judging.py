@@ -281,7 +281,7 @@ JUDGES = {
     "child": simple(decode_child, ("count", lambda c: c[1]), ("bytes", lambda c: c[2])),
     "recipe": judge_recipe, "path-key": judge_path_key,
     "entry": lambda v: {"type": decode_entry(v.data())["type"]},
-    "extra": simple(decode_extra, ("xattrs", lambda e: len(e["xattrs"])),
+    "extra": simple(decode_extra_chunk, ("xattrs", lambda e: len(e["xattrs"])),
                     ("holes", lambda e: len(e["holes"]))),
     "descriptor": lambda v: {"name": decode_descriptor(v.data())["name"].encode().hex(),
                              "root": decode_descriptor(v.data())["root"].hex()},

@@ -12,6 +12,8 @@ use crate::{
 };
 
 const VERSION: u8 = 1;
+/// Of extra metadata in a chunk of its own.
+const EXTRA_VERSION: u8 = 1;
 
 /// What a file system says of one file, and where its content lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +159,7 @@ impl FileEntry {
         };
         match &self.extra {
             ExtraAt::None => e.u8(0),
-            ExtraAt::Inline(extra) => e.u8(1).raw(&extra.encode()),
+            ExtraAt::Inline(extra) => extra.encode_into(e.u8(1)),
             ExtraAt::Chunk(id) => e.u8(2).raw(id.as_bytes()),
         };
         e.finish()
@@ -280,22 +282,33 @@ impl Extra {
         self.target.is_empty() && self.xattrs.is_empty() && self.holes.is_empty()
     }
 
-    /// The bytes, in an entry or as a chunk.
+    /// The bytes of a chunk of kind `Extra`.
     pub fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
+        e.u8(EXTRA_VERSION);
+        self.encode_into(&mut e);
+        e.finish()
+    }
+
+    /// The fields; in an entry its version stands for theirs.
+    fn encode_into<'e>(&self, e: &'e mut Encoder) -> &'e mut Encoder {
         e.bytes(&self.target);
         e.list(&self.xattrs, |e, xattr| {
             e.bytes(&xattr.name).bytes(&xattr.value);
         });
         e.list(&self.holes, |e, hole| {
             e.u64(hole.offset).u64(hole.length);
-        });
-        e.finish()
+        })
     }
 
     /// Reads a chunk of kind `Extra`.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut d = Decoder::new(bytes);
+        let version = d.u8()?;
+        if version != EXTRA_VERSION {
+            let what = "a file's extra metadata";
+            return Err(DecodeError::Version { what, version, known: EXTRA_VERSION });
+        }
         let extra = Self::decode_from(&mut d)?;
         d.finish()?;
         Ok(extra)

@@ -149,6 +149,9 @@ fn extras(vectors: &mut Set) {
     let found = [("xattrs", "2".into()), ("holes", "2".into())];
     cases.good("file", "two attributes, two holes", &found, &bytes);
     cases.bad_ends(&bytes);
+    cases.bad_version(&bytes);
+    let comment = "the fields as in an entry, without a version";
+    cases.bad("without-version", "version", comment, &bytes[1..]);
     let with_holes = |holes: &[(u64, u64)]| {
         let holes = holes.iter().map(|&(offset, length)| Hole { offset, length }).collect();
         Extra { holes, ..extra() }.encode()
@@ -172,8 +175,8 @@ fn extras(vectors: &mut Set) {
     cases.bad("xattr-twice", "not-canonical", "an attribute twice", &twice);
     let long = names(&[&[b'x'; 256]]);
     cases.bad("xattr-name-of-256", "limit", "a name of 256 bytes", &long);
-    cases.bad("target-huge", "limit", "a target longer than any", &set(&bytes, 0, &[0xff; 4]));
-    cases.bad("xattrs-huge", "limit", "more than 4,096", &set(&bytes, 4, &[1, 16, 0, 0]));
+    cases.bad("target-huge", "limit", "a target longer than any", &set(&bytes, 1, &[0xff; 4]));
+    cases.bad("xattrs-huge", "limit", "more than 4,096", &set(&bytes, 5, &[1, 16, 0, 0]));
 }
 
 fn descriptors(vectors: &mut Set) {
