@@ -37,6 +37,8 @@ cases! {
     key_sources
     keys
     ledger
+    own_folders
+    quiet
     restore_refuses
     selectors
     usage

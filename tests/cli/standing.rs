@@ -28,6 +28,7 @@ fn a_roll_back_is_said_and_ends_with_four() {
     for reading in [&["snapshots"][..], &["ls", "latest"], &["ledger", "verify"], &["verify"]] {
         let ran = world.run(reading).expect(4);
         assert!(ran.err.contains("warning: the ledger was rolled back"), "{}", ran.err);
+        assert!(ran.err.contains("hint: bring the newest records back"), "{}", ran.err);
         assert!(!ran.out.is_empty());
     }
     let refused = world.run(&["backup", "tree"]).expect(4);
@@ -84,6 +85,71 @@ fn damage_names_the_files_that_it_hurts() {
         assert!(ran.err.contains("hint: "), "{}", ran.err);
     }
     assert!(keyless.err.contains("packs/"), "{}", keyless.err);
+}
+
+/// Changes the middle byte of each object below a folder of the vault that `is_meant`.
+fn damage(world: &World, folder: &str, is_meant: impl Fn(&[u8]) -> bool) -> usize {
+    let files =
+        std::process::Command::new("find").arg(world.path(folder)).args(["-type", "f"]).output();
+    let files = String::from_utf8(files.unwrap().stdout).unwrap();
+    let mut count = 0;
+    for file in files.lines() {
+        let mut bytes = std::fs::read(file).unwrap();
+        if is_meant(&bytes) {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::remove_file(file).unwrap();
+            std::fs::write(file, bytes).unwrap();
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn a_damaged_snapshot_is_listed_and_says_why_it_cannot_be_read() {
+    let world = World::with_vault();
+    world.run(&["backup", "tree"]).expect(0);
+    copy(&world, "vault/packs", "whole");
+    world.write("tree/new.txt", "second\n");
+    world.run(&["backup", "tree"]).expect(0);
+    let old = std::process::Command::new("find").arg(world.path("whole")).output().unwrap();
+    let old = String::from_utf8(old.stdout).unwrap();
+    let is_new = |bytes: &[u8]| {
+        !old.lines().any(|path| std::fs::read(path).is_ok_and(|whole| whole == bytes))
+    };
+    assert!(damage(&world, "vault/packs", is_new) > 0);
+    std::fs::remove_dir_all(world.path("home/cache")).unwrap();
+
+    let listed = world.run(&["snapshots"]).expect(4);
+    let json = world.run(&["snapshots", "--json"]).expect(4);
+    let newest = world.run(&["ls", "latest"]).expect(4);
+    let restored = world.run(&["restore", "latest", "--to", "out"]).expect(4);
+    let named = world.run(&["ls", "latest:host"]).expect(4);
+
+    assert!(listed.out.contains("(by host; damaged)"), "{}", listed.out);
+    for ran in [&listed, &newest, &restored] {
+        assert!(ran.err.contains(" is damaged: "), "{}", ran.err);
+        assert!(ran.err.contains("hint: `strongroom verify`"), "{}", ran.err);
+    }
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert!(json["snapshots"][0].get("problem").is_none(), "{json}");
+    assert!(json["snapshots"][1]["problem"].is_string(), "{json}");
+    // The older one is shown, and that a newer one may have been meant.
+    assert!(!named.out.is_empty() && named.err.contains("is newer and damaged"), "{}", named.err);
+}
+
+#[test]
+fn an_index_run_that_was_passed_over_is_said() {
+    let world = World::with_vault();
+    world.run(&["backup", "tree"]).expect(0);
+    assert!(damage(&world, "vault/index", |_| true) > 0);
+    std::fs::remove_dir_all(world.path("home/cache")).unwrap();
+
+    let listed = world.run(&["snapshots"]);
+
+    assert!(listed.err.contains("warning: what this run lists is not found"), "{}", listed.err);
+    assert!(listed.err.contains("hint: "), "{}", listed.err);
 }
 
 #[test]

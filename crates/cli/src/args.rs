@@ -46,19 +46,21 @@ pub(crate) struct Common {
     /// A shell command that prints the passphrase
     #[arg(long, global = true, value_name = "COMMAND")]
     pub(crate) passphrase_command: Option<OsString>,
-    /// Where to keep what may be deleted at any time [default: ~/.cache/strongroom]
+    /// Where to keep what may be deleted at any time [default: ~/.cache/strongroom;
+    /// of root: /var/cache/strongroom]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
-    /// Where to keep what notices a roll-back [default: ~/.local/state/strongroom]
+    /// Where to keep what notices a roll-back [default:
+    /// ~/.local/state/strongroom; of root: /var/lib/strongroom]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// How to show progress, on standard error
     #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: ProgressMode,
-    /// Say more
+    /// Name every problem, not only the first ones
     #[arg(long, short, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
-    /// Say only what is wrong
+    /// Print only what was asked for and what is wrong
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// Print JSON, errors too

@@ -97,6 +97,20 @@ impl Context {
         }
     }
 
+    /// The vault's folder, when it lies in one that exists: its real path.
+    pub(crate) fn vault_folder(&self) -> Option<PathBuf> {
+        match self.place_url() {
+            Ok(PlaceUrl::Folder(path)) => path.canonicalize().ok(),
+            _ => None,
+        }
+    }
+
+    /// The folder of this host's cache, when it exists: its real path.
+    pub(crate) fn cache_folder(&self) -> Option<PathBuf> {
+        let folder = self.common.cache_dir.as_ref().or(self.environment.cache.as_ref());
+        folder?.canonicalize().ok()
+    }
+
     /// What the source of a backup is called by default: as the host's member, else as the host.
     pub(crate) fn default_name(&self, vault: &Vault) -> String {
         let member = vault.keyring().member_id().ok();
@@ -159,6 +173,20 @@ impl Context {
         }
     }
 
+    /// Says what of the vault could not be read and did not stop the work.
+    pub(crate) fn hear_warnings(&self, vault: &Vault) {
+        for text in vault.warnings() {
+            let hint = "`strongroom verify` names the objects that are damaged";
+            self.output.warning_with_hint(&text, hint);
+        }
+    }
+
+    /// Something was found that the run must not end better than.
+    pub(crate) fn note_exit(&self, exit: Exit) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = noted.and(exit);
+    }
+
     /// Refuses to append where the standing forbids it; else says what is wrong and notes it.
     pub(crate) fn hear_alarms(&self, vault: &Vault, access: Access) -> Result<()> {
         let ledger = vault.ledger();
@@ -178,9 +206,11 @@ impl Context {
                     continue;
                 }
             };
-            self.output.warning(&alarm.to_string());
-            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            *noted = noted.and(exit);
+            match crate::exit::alarm_hint(alarm) {
+                Some(hint) => self.output.warning_with_hint(&alarm.to_string(), hint),
+                None => self.output.warning(&alarm.to_string()),
+            }
+            self.note_exit(exit);
         }
         Ok(())
     }

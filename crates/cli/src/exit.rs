@@ -3,10 +3,12 @@
 //! This is the one place where kinds of errors become exit codes and hints. A hint names only
 //! commands that this version has. DESIGN.md §15.
 
+use std::io::ErrorKind::AlreadyExists;
 use std::process::ExitCode;
 
 use strongroom::{
-    Error, ErrorKind, FilesError, KeyError, LedgerError, PathText, PlaceError, VaultError,
+    Alarm, Error, ErrorKind, FilesError, KeyError, LedgerError, PathText, PlaceError,
+    PlaceErrorKind, VaultError,
 };
 
 use crate::signals::Signal;
@@ -95,6 +97,11 @@ impl Failure {
     /// There is no such thing.
     pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new("not-found", Exit::Failed, message, hint)
+    }
+
+    /// Something in the vault is damaged.
+    pub(crate) fn damaged(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new("corrupt", Exit::Tampered, message, hint)
     }
 
     /// The key does not allow it.
@@ -220,6 +227,10 @@ impl From<Error> for Failure {
             Error::Files(FilesError::WrongKind { .. }) | Error::Ledger(LedgerError::NotBroken) => {
                 Exit::Failed
             }
+            // A disk that is not mounted looks so.
+            Error::Place(PlaceError::Folder { kind: PlaceErrorKind::NotFound, .. }) => {
+                Exit::Unavailable
+            }
             _ => exit,
         };
         Self::new(kind, exit, error.to_string(), hint(&error))
@@ -265,8 +276,8 @@ fn hint(error: &Error) -> &'static str {
     })
 }
 
-const NO_VAULT: &str =
-    "make a vault there with `strongroom init`, or name another place with --vault";
+const NO_VAULT: &str = "check how it is spelled and that its disk is mounted; `strongroom init` \
+    makes a new vault";
 
 fn vault_hint(error: &VaultError) -> Option<&'static str> {
     Some(match error {
@@ -315,6 +326,9 @@ fn files_hint(error: &FilesError) -> Option<&'static str> {
         FilesError::Restless { .. } => {
             "wait until other work on the vault is done, then run it again"
         }
+        FilesError::System { source, .. } if source.kind() == AlreadyExists => {
+            "there is a file of that name: name a folder"
+        }
         FilesError::System { .. } => "check that it exists and what its mode allows",
         _ => return None,
     })
@@ -322,9 +336,7 @@ fn files_hint(error: &FilesError) -> Option<&'static str> {
 
 fn place_hint(error: &PlaceError) -> Option<&'static str> {
     Some(match error {
-        PlaceError::Folder { .. } if error.kind() == strongroom::PlaceErrorKind::NotFound => {
-            NO_VAULT
-        }
+        PlaceError::Folder { .. } if error.kind() == PlaceErrorKind::NotFound => NO_VAULT,
         PlaceError::Folder { .. } => "name a folder that this user may use, with --vault",
         PlaceError::Denied { .. } => "check the mode and owner of the vault's folder",
         PlaceError::Url { .. } => "name the vault as a folder, such as --vault /srv/vault",
@@ -332,14 +344,26 @@ fn place_hint(error: &PlaceError) -> Option<&'static str> {
     })
 }
 
+/// The next step after an alarm while reading.
+pub(crate) fn alarm_hint(alarm: &Alarm) -> Option<&'static str> {
+    match alarm {
+        Alarm::RolledBack { .. } | Alarm::Forked { .. } => Some(ROLLED_BACK),
+        Alarm::Break(_) => Some(BROKEN),
+        Alarm::NewerFormat { .. } => Some("use a newer strongroom"),
+        Alarm::Replica { .. } | Alarm::HeadForgotten { .. } => None,
+    }
+}
+
+const ROLLED_BACK: &str = "bring the newest records back from a copy of the vault; until then \
+    nothing is added, and reading works; if they are lost for good, see README.md, `After a roll-back`";
+
+const BROKEN: &str =
+    "`strongroom ledger mend --dry-run` shows the owner what to do; reading still works";
+
 fn ledger_hint(error: &LedgerError) -> Option<&'static str> {
     Some(match error {
-        LedgerError::History(_) => {
-            "nothing is added until the place shows its newest records again; reading still works"
-        }
-        LedgerError::Broken(_) => {
-            "`strongroom ledger mend --dry-run` shows the owner what to do; reading still works"
-        }
+        LedgerError::History(_) => ROLLED_BACK,
+        LedgerError::Broken(_) => BROKEN,
         LedgerError::Unmendable(_) => "bring the object back from a copy of the vault",
         LedgerError::Empty => "run `strongroom init` again with the same passphrase to finish it",
         LedgerError::NewerFormat { .. } => "use a newer strongroom; reading still works",
@@ -356,6 +380,9 @@ fn key_hint(error: &KeyError) -> Option<&'static str> {
     Some(match error {
         KeyError::WrongPassphrase => {
             "type it again, check that --vault is the right one, or give a key file with --key"
+        }
+        KeyError::SlotDamaged => {
+            "give a key file with --key, or bring the slot back from a copy of the vault"
         }
         KeyError::EmptyPassphrase => "choose a passphrase that is hard to guess",
         KeyError::KdfLimits { .. } => "choose a --kdf-memory from 32KiB to 4GiB, such as 256MiB",

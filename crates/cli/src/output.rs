@@ -28,6 +28,11 @@ pub(crate) trait Report {
         false
     }
 
+    /// Whether it is what was asked for, which --quiet prints too.
+    fn is_answer(&self) -> bool {
+        false
+    }
+
     /// How the run ends.
     fn exit(&self) -> Exit {
         Exit::Done
@@ -113,6 +118,17 @@ impl Output {
         match self.json {
             true => say(format_args!("{}", json!({ "warning": { "message": text } }))),
             false => say(format_args!("warning: {text}")),
+        }
+    }
+
+    /// Says what must be heard, and what to do about it.
+    pub(crate) fn warning_with_hint(self, text: &str, hint: &str) {
+        match self.json {
+            true => {
+                let warning = json!({ "message": text, "hint": hint });
+                say(format_args!("{}", json!({ "warning": warning })));
+            }
+            false => say(format_args!("warning: {text}\nhint: {hint}")),
         }
     }
 

@@ -67,7 +67,7 @@ fn show(name: &str, report: &dyn Report, output: Output) -> Result<Exit> {
     let written = match output.json {
         _ if report.is_silent() => Ok(()),
         true => output.json_line(&mut out, name, report.fields()),
-        false if output.quiet => Ok(()),
+        false if output.quiet && !report.is_answer() => Ok(()),
         false => report.write_text(&mut out),
     };
     written.and_then(|()| out.flush()).map_err(Failure::output)?;

@@ -8,7 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use strongroom::{Snapshot, SnapshotStanding, Time, Vault};
 
-use crate::exit::{Failure, Result};
+use crate::commands::snapshots::DAMAGED_HINT;
+use crate::context::Context;
+use crate::exit::{Exit, Failure, Result};
 use crate::output::short;
 use crate::sources::Sources;
 use crate::time;
@@ -33,7 +35,7 @@ enum Which {
 }
 
 const FORMS: &str = "write latest, latest:NAME, NAME@TIME, @TIME or the first digits of an id, \
-    then :/PATH if you like";
+    then :/PATH if you like, where PATH begins with /";
 
 impl Selector {
     /// Reads a selector.
@@ -78,16 +80,29 @@ impl Selector {
     }
 
     /// The snapshot that is meant.
-    pub(crate) fn choose(&self, vault: &mut Vault) -> Result<Snapshot> {
+    pub(crate) fn choose(&self, vault: &mut Vault, context: &Context) -> Result<Snapshot> {
         let snapshots = vault.snapshots()?;
-        let sources = Sources::new(&snapshots, vault.ledger().state());
+        context.hear_warnings(vault);
+        let chosen = self.among(&snapshots, vault)?;
+        if let Some(problem) = &chosen.problem {
+            let message = format!("snapshot {} is damaged: {problem}", short(chosen.id));
+            return Err(Failure::damaged(message, DAMAGED_HINT));
+        }
+        if !matches!(self.which, Which::Id(_)) {
+            warn_of_newer(&snapshots, &chosen, context);
+        }
+        Ok(chosen)
+    }
+
+    fn among(&self, snapshots: &[Snapshot], vault: &Vault) -> Result<Snapshot> {
+        let sources = Sources::new(snapshots, vault.ledger().state());
         let is_live = |s: &&Snapshot| s.standing == SnapshotStanding::Live;
         let named = |name: &Option<String>, snapshot: &Snapshot| match name {
             None => true,
             Some(name) => snapshot.descriptor.as_ref().is_some_and(|d| d.name == *name),
         };
         let chosen = match &self.which {
-            Which::Id(prefix) => return self.by_id(&snapshots, prefix),
+            Which::Id(prefix) => return self.by_id(snapshots, prefix),
             Which::Latest(name) => {
                 let own = snapshots.iter().rev().filter(is_live);
                 own.filter(|s| !sources.is_foreign(s)).find(|s| named(name, s))
@@ -98,7 +113,7 @@ impl Selector {
                 own.max_by_key(|s| (s.claimed, s.seq))
             }
         };
-        chosen.cloned().ok_or_else(|| self.none(&snapshots))
+        chosen.cloned().ok_or_else(|| self.none(snapshots))
     }
 
     fn by_id(&self, snapshots: &[Snapshot], prefix: &str) -> Result<Snapshot> {
@@ -122,6 +137,16 @@ impl Selector {
         let message = format!("no snapshot matches {:?}", self.text);
         let newest = candidates(snapshots.iter().rev(), Digits::Short);
         Failure::not_found(message, format!("there is {newest}; `strongroom snapshots` lists all"))
+    }
+}
+
+/// A damaged snapshot does not say its name, so it may be the one that was meant.
+fn warn_of_newer(snapshots: &[Snapshot], chosen: &Snapshot, context: &Context) {
+    for newer in snapshots.iter().filter(|s| s.seq > chosen.seq) {
+        let Some(problem) = &newer.problem else { continue };
+        let text = format!("snapshot {} is newer and damaged: {problem}", short(newer.id));
+        context.output.warning_with_hint(&text, DAMAGED_HINT);
+        context.note_exit(Exit::Tampered);
     }
 }
 

@@ -3,9 +3,10 @@
 //! Sources that cannot be read are named, the snapshot is made without them, and the run ends with
 //! exit code 3.
 
+mod paths;
 mod stream;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -13,9 +14,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
-use strongroom::{
-    BackupOptions, BackupReport, Compression, Patterns, absolute_path, backup, backup_stream,
-};
+use strongroom::{BackupOptions, BackupReport, Compression, Patterns, backup, backup_stream};
 
 use crate::commands::init::pack_bytes;
 use crate::context::{Access, Context};
@@ -23,12 +22,16 @@ use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields, problems, put_paths, short};
 use crate::progress::Display;
 use crate::sizes;
+use paths::Paths;
 use stream::StandardInput;
 
 /// Makes a snapshot of files and folders.
 ///
 /// Files that are as they were in the snapshot before are not read again. What cannot be read is
-/// named, and the snapshot is made without it.
+/// named, and the snapshot is made without it. The vault itself and this host's cache are left out.
+///
+/// A GLOB without / matches names at any depth, one with / whole absolute paths; ** matches any
+/// number of folders, and a / at the end folders only.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to back up; - is standard input
@@ -86,9 +89,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<BackedUp> {
     let patterns = patterns(args)?;
     let pack_size = args.pack_size.map(pack_bytes).transpose()?;
     check_names(args)?;
-    let paths = match &from_stdin {
-        Some(_) => Vec::new(),
-        None => absolute_paths(&args.paths)?,
+    let (paths, missing, patterns) = match &from_stdin {
+        Some(_) => (Vec::new(), 0, patterns),
+        None => {
+            let paths = Paths::resolve(&args.paths, context)?;
+            let patterns = paths.without_own(patterns, context)?;
+            (paths.absolute, paths.missing, patterns)
+        }
     };
     let access = if args.dry_run { Access::Read } else { Access::Append };
     let mut vault = context.open(access)?;
@@ -123,8 +130,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<BackedUp> {
         failure.when_stopped("no snapshot was made; what was stored is kept for the next backup")
     })?;
     let paths = from_stdin.map_or(paths, |called| vec![[b"/", called.as_bytes()].concat()]);
+    context.hear_warnings(&vault);
     let problems_most = context.output.problems_most();
-    Ok(BackedUp { report, name, paths, is_rehearsal: args.dry_run, elapsed, problems_most })
+    let is_rehearsal = args.dry_run;
+    Ok(BackedUp { report, name, paths, missing, is_rehearsal, elapsed, problems_most })
 }
 
 /// The name of standard input, when that is the source.
@@ -140,6 +149,10 @@ fn standard_input(args: &Args) -> Result<Option<OsString>> {
             "standard input is read once: there is no --dry-run of it",
             "leave --dry-run out",
         )),
+        (true, Some(name)) if !is_file_name(name) => Err(Failure::usage(
+            format!("--stdin-name {name:?} is not a file's name"),
+            "give a name without /, such as --stdin-name db.sql",
+        )),
         (true, Some(name)) => Ok(Some(name.clone())),
         (true, None) => Err(Failure::usage(
             "standard input has no name",
@@ -150,6 +163,10 @@ fn standard_input(args: &Args) -> Result<Option<OsString>> {
             "give - as the path, or leave --stdin-name out",
         )),
     }
+}
+
+fn is_file_name(name: &OsStr) -> bool {
+    !matches!(name.as_bytes(), b"" | b"." | b"..") && !name.as_bytes().contains(&b'/')
 }
 
 fn check_names(args: &Args) -> Result<()> {
@@ -171,16 +188,6 @@ fn patterns(args: &Args) -> Result<Patterns> {
     Ok(args.exclude.iter().fold(patterns, |all, glob| all.exclude(glob)))
 }
 
-fn absolute_paths(paths: &[OsString]) -> Result<Vec<Vec<u8>>> {
-    let current = std::env::current_dir();
-    let current = current.map_err(|error| Failure::local(".".as_ref(), &error))?;
-    let absolute = |path: &OsString| Ok(absolute_path(&current, path.as_ref())?);
-    let mut paths = paths.iter().map(absolute).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    paths.dedup();
-    Ok(paths)
-}
-
 fn compression(choice: CompressionChoice) -> Compression {
     match choice {
         CompressionChoice::None => Compression::None,
@@ -195,6 +202,8 @@ pub(crate) struct BackedUp {
     report: BackupReport,
     name: String,
     paths: Vec<Vec<u8>>,
+    /// How many of the paths do not exist.
+    missing: u64,
     is_rehearsal: bool,
     elapsed: Duration,
     problems_most: usize,
@@ -276,7 +285,10 @@ impl Report for BackedUp {
                     "incomplete: {} could not be read, or changed meanwhile",
                     sizes::plural(total, "path")
                 ))
-                .hint("run it as a user who may read them, or leave them out with --exclude"),
+                .hint(match self.missing {
+                    missing if missing == total => "check how they are spelled",
+                    _ => "run it as a user who may read them, or leave them out with --exclude",
+                }),
             ),
         }
         remarks

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Printed> {
         return Err(Failure::usage(message, "write SNAPSHOT:/PATH, such as latest:/etc/hosts"));
     };
     let mut vault = context.open(Access::Read)?;
-    let snapshot = selector.choose(&mut vault)?;
+    let snapshot = selector.choose(&mut vault, context)?;
     let reader = vault.reader()?;
     let mut file = open_file(&reader, &snapshot, path)?;
     let mut out = io::stdout().lock();

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Listed> {
     let selector = Selector::parse(&args.snapshot)?;
     let mut vault = context.open(Access::Read)?;
-    let snapshot = selector.choose(&mut vault)?;
+    let snapshot = selector.choose(&mut vault, context)?;
     let reader = vault.reader()?;
     let depth = if args.recursive { Depth::Subtree } else { Depth::Folder };
     let printer = Printer { reader: &reader, snapshot: &snapshot, is_long: args.long };

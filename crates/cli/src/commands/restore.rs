@@ -5,7 +5,8 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -14,7 +15,7 @@ use strongroom::{Overwrite, Patterns, Privileges, RestoreOptions, RestoreReport,
 
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Fields, Remark, Report, fields, problems};
+use crate::output::{Fields, Remark, Report, fields, problems, show_path};
 use crate::progress::Display;
 use crate::selector::Selector;
 use crate::sizes;
@@ -24,6 +25,9 @@ use crate::sizes;
 /// `restore latest --to DIR` makes DIR/srv/…, `restore latest:/srv --to DIR` puts what is inside
 /// /srv into DIR. An interrupted restore goes on when the command is run again. Every byte is
 /// verified.
+///
+/// A GLOB without / matches names at any depth, one with / whole paths of the snapshot; ** matches
+/// any number of folders, and a / at the end folders only.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The snapshot, and a path in it
@@ -66,9 +70,10 @@ enum OverwriteChoice {
 /// Restores.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Restored> {
     let selector = Selector::parse(&args.snapshot)?;
+    check_target(args, context)?;
     let mut vault = context.open(Access::Read)?;
     check_key(&vault)?;
-    let snapshot = selector.choose(&mut vault)?;
+    let snapshot = selector.choose(&mut vault, context)?;
     let reader = vault.reader()?;
     let options = options(args, &selector);
     let whole = selector.path.is_none() && args.include.is_empty() && args.exclude.is_empty();
@@ -86,6 +91,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Restored> {
         snapshot: snapshot.id.to_string(),
         target: args.to.display().to_string(),
         is_rehearsal: args.dry_run,
+        is_filtered: !args.include.is_empty(),
         elapsed,
         problems_most: context.output.problems_most(),
     })
@@ -96,6 +102,23 @@ fn check_key(vault: &strongroom::Vault) -> Result<()> {
     let epoch = vault.ledger().state().epoch();
     vault.keyring().content_secret(epoch)?;
     Ok(())
+}
+
+/// A vault must not be written over by what it holds.
+fn check_target(args: &Args, context: &Context) -> Result<()> {
+    let Some(vault) = context.vault_folder() else { return Ok(()) };
+    // The part of the path that exists already says where the rest will be.
+    let real = args.to.ancestors().find_map(|folder| match folder.as_os_str().is_empty() {
+        true => Path::new(".").canonicalize().ok(),
+        false => folder.canonicalize().ok(),
+    });
+    match real.filter(|real| real.starts_with(&vault)) {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(
+            format!("{} is in the vault's own folder", show_path(args.to.as_os_str().as_bytes())),
+            "name a folder outside of it with --to",
+        )),
+    }
 }
 
 fn options(args: &Args, selector: &Selector) -> RestoreOptions {
@@ -124,6 +147,8 @@ pub(crate) struct Restored {
     snapshot: String,
     target: String,
     is_rehearsal: bool,
+    /// Whether only what matches was asked for.
+    is_filtered: bool,
     elapsed: Duration,
     problems_most: usize,
 }
@@ -135,13 +160,17 @@ impl Report for Restored {
             0 => String::new(),
             kept => format!(", {} there already", sizes::count(kept)),
         };
+        let links = match counts.links {
+            0 => String::new(),
+            links => format!(", {}", sizes::plural(links, "hard link")),
+        };
         let (verb, time) = match self.is_rehearsal {
             true => ("would restore", String::new()),
             false => ("restored", format!(" in {:.1} s", self.elapsed.as_secs_f64())),
         };
         writeln!(
             out,
-            "{verb} {} ({}){kept}, {} to {}{time}",
+            "{verb} {} ({}){kept}{links}, {} to {}{time}",
             sizes::plural(counts.files, "file"),
             sizes::show(counts.bytes),
             sizes::plural(counts.folders, "folder"),
@@ -211,6 +240,12 @@ impl Report for Restored {
             "lost setuid, setgid or capabilities, or are devices and were left out",
             "give --setuid and --devices to restore them",
         );
+        let is_nothing = counts.files + counts.files_kept + counts.links + counts.others == 0;
+        if self.is_filtered && is_nothing && remarks.is_empty() {
+            remarks.push(Remark::new("no file matches").hint(
+                "a GLOB without / matches names, one with / whole paths as `strongroom ls` shows",
+            ));
+        }
         remarks
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use strongroom::{MemberId, Snapshot, SnapshotStanding};
 
 use crate::context::{Access, Context};
-use crate::exit::Result;
-use crate::output::{Fields, Report, fields, put_paths, short, show_path};
+use crate::exit::{Exit, Result};
+use crate::output::{Fields, Remark, Report, fields, put_paths, short, show_path};
 use crate::sizes;
 use crate::sources::Sources;
 use crate::table::{Align, Table};
@@ -25,6 +25,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(_args: &Args, context: &Context) -> Result<Listing> {
     let mut vault = context.open(Access::Read)?;
     let snapshots = vault.snapshots()?;
+    context.hear_warnings(&vault);
     let sources = Sources::new(&snapshots, vault.ledger().state());
     Ok(Listing { snapshots, sources })
 }
@@ -36,6 +37,11 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    /// The snapshots that damage hides, and what is wrong with each.
+    fn damaged(&self) -> impl Iterator<Item = (String, &str)> {
+        self.snapshots.iter().filter_map(|s| Some((short(s.id), s.problem.as_deref()?)))
+    }
+
     fn member(&self, member: MemberId) -> String {
         self.sources.label(member).map_or_else(|| short(member), str::to_owned)
     }
@@ -56,8 +62,11 @@ impl Listing {
         };
         match &snapshot.descriptor {
             None => {
-                let name =
-                    format!("(by {}; this key cannot read more)", self.member(snapshot.member));
+                let why = match &snapshot.problem {
+                    Some(_) => "damaged",
+                    None => "this key cannot read more",
+                };
+                let name = format!("(by {}; {why})", self.member(snapshot.member));
                 row.extend([name, "?".into(), "?".into(), trashed.trim_start().into()]);
             }
             Some(descriptor) => {
@@ -84,6 +93,9 @@ impl Listing {
             "domain": snapshot.domain.to_string(),
             "trashed": snapshot.standing == SnapshotStanding::Trashed,
         }));
+        if let Some(problem) = &snapshot.problem {
+            object.insert("problem".to_owned(), problem.as_str().into());
+        }
         if let Some(descriptor) = &snapshot.descriptor {
             let counts = descriptor.counts;
             object.extend(fields(json!({
@@ -123,8 +135,34 @@ impl Report for Listing {
         table.write(out)
     }
 
+    fn is_answer(&self) -> bool {
+        true
+    }
+
     fn fields(&self) -> Fields {
         let objects: Vec<_> = self.snapshots.iter().map(|s| self.object(s)).collect();
         fields(json!({ "snapshots": objects }))
     }
+
+    fn exit(&self) -> Exit {
+        match self.damaged().next() {
+            Some(_) => Exit::Tampered,
+            None => Exit::Done,
+        }
+    }
+
+    fn remarks(&self) -> Vec<Remark> {
+        let mut remarks: Vec<_> = self
+            .damaged()
+            .map(|(id, problem)| Remark::new(format!("snapshot {id} is damaged: {problem}")))
+            .collect();
+        if let Some(last) = remarks.pop() {
+            remarks.push(last.hint(DAMAGED_HINT));
+        }
+        remarks
+    }
 }
+
+/// What to do about a snapshot that cannot be read.
+pub(crate) const DAMAGED_HINT: &str =
+    "`strongroom verify` names the objects to bring back from a copy of the vault";

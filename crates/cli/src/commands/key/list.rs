@@ -81,6 +81,10 @@ impl Report for Keys {
         table.write(out)
     }
 
+    fn is_answer(&self) -> bool {
+        true
+    }
+
     fn fields(&self) -> Fields {
         let slot = |slot: &PassphraseSlot| json!({ "name": slot.name, "kdf_memory": slot.memory });
         let member = |(id, member): &(MemberId, Member)| {

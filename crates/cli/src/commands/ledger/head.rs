@@ -35,6 +35,10 @@ impl Report for Head {
         writeln!(out, "{} {}", self.at.seq, self.at.hash)
     }
 
+    fn is_answer(&self) -> bool {
+        true
+    }
+
     fn fields(&self) -> Fields {
         let RecordAt { seq, hash } = self.at;
         fields(json!({ "vault": self.vault, "seq": seq.0, "hash": hash.to_string() }))
