@@ -355,7 +355,7 @@ pub(crate) fn alarm_hint(alarm: &Alarm) -> Option<&'static str> {
 }
 
 const ROLLED_BACK: &str = "bring the newest records back from a copy of the vault; until then \
-    nothing is added, and reading works; if they are lost for good, see README.md, `After a roll-back`";
+    nothing is added, and reading works; if they are lost for good, README.md says how to go on";
 
 const BROKEN: &str =
     "`strongroom ledger mend --dry-run` shows the owner what to do; reading still works";
