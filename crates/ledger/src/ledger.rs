@@ -18,7 +18,7 @@ use format::{
     Config, Digest, FORMAT_NUMBER, Kind, Record, RecordAt, RecordHash, Ref, Seq, SignedRecord,
     VaultNames,
 };
-use places::{Clock, Place, Put, PutOptions};
+use places::{Clock, Place};
 
 pub use append::Appended;
 
@@ -59,6 +59,8 @@ pub struct Ledger {
     first_contact: bool,
     listed: bool,
     bundles_from: Seq,
+    /// Spans of bundles, from the first on, that stand or that this ledger tried to write.
+    bundled: u64,
     tried_mends: BTreeSet<Seq>,
 }
 
@@ -130,7 +132,9 @@ impl Ledger {
         let shelf = Shelf::new(components.place.clone());
         let marked = read_mark(&*components.place)?;
         let remembered = memory.head()?;
-        let genesis = shelf.read(Seq(0))?.ok_or(Error::Empty)?;
+        let genesis = shelf.read(Seq(0))?;
+        let genesis =
+            genesis.ok_or_else(|| nothing_there(remembered.filter(|_| marked.is_none())))?;
         let state = State::begin(config_bytes, &genesis, Trust::Check)?;
         let mut ledger = Self {
             components,
@@ -146,6 +150,7 @@ impl Ledger {
             first_contact: remembered.is_none(),
             listed: false,
             bundles_from: Seq(0),
+            bundled: 0,
             tried_mends: BTreeSet::new(),
         };
         if let Some(cached) = cached {
@@ -282,6 +287,12 @@ impl Ledger {
             return Ok(());
         }
         let head = self.state.head();
+        if let Some(newest) = self.state.recovers().last().map(|recover| recover.at)
+            && self.remembered.is_none_or(|at| at.seq <= head.seq)
+            && self.memory.recovered()? != Some(newest)
+        {
+            self.memory.note_recover(newest)?;
+        }
         self.memory.remember(head)?;
         if self.remembered.is_none_or(|at| at.seq < head.seq) {
             self.remembered = Some(head);
@@ -347,10 +358,9 @@ fn read_mark(place: &dyn Place) -> Result<Option<[u8; 16]>> {
     }
 }
 
-/// Puts an object whose name is its digest; one that is there already is the same.
-fn put_list(place: &dyn Place, bytes: Vec<u8>) -> Result<Digest> {
-    let digest = Digest::of(&bytes);
-    let (Put::Created | Put::Exists) =
-        place.put(&VaultNames::list(&digest), bytes.into(), &PutOptions::default())?;
-    Ok(digest)
+/// What it means that there is no first record.
+fn nothing_there(remembered: Option<RecordAt>) -> Error {
+    let Some(remembered) = remembered else { return Error::Empty };
+    let found = RecordAt { seq: Seq(0), hash: Digest::from_bytes([0; Digest::BYTES]) };
+    Error::History(Box::new(Alarm::RolledBack { remembered, found }))
 }

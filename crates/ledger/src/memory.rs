@@ -25,26 +25,28 @@ pub trait Memory: Send + Sync {
     /// [`crate::Error::Memory`] when it cannot be kept.
     fn remember(&self, at: RecordAt) -> Result<()>;
 
-    /// The newest `recover` record that [`Memory::follow_recover`] was given.
+    /// The newest `recover` record that [`Memory::follow_recover`] or [`Memory::note_recover`] was
+    /// given.
     ///
     /// A memory that does not keep it follows an old `recover` again, and so may take a place
     /// that was rolled back to it for a recovered one.
     ///
     /// # Errors
     /// As [`Memory::head`].
-    fn recovered(&self) -> Result<Option<RecordAt>> {
-        Ok(None)
-    }
+    fn recovered(&self) -> Result<Option<RecordAt>>;
+
+    /// This `recover` lies in the history that is remembered. It is not to be followed later.
+    ///
+    /// # Errors
+    /// As [`Memory::remember`].
+    fn note_recover(&self, recover: RecordAt) -> Result<()>;
 
     /// An owner's `recover` gave up the history that the remembered head ends: from here on `head`
     /// is the newest, even when its number is lower.
     ///
     /// # Errors
     /// As [`Memory::remember`].
-    fn follow_recover(&self, recover: RecordAt, head: RecordAt) -> Result<()> {
-        let _ = recover;
-        self.remember(head)
-    }
+    fn follow_recover(&self, recover: RecordAt, head: RecordAt) -> Result<()>;
 }
 
 /// Remembers as long as it lives. For hosts without a state folder, and for tests.
@@ -83,6 +85,11 @@ impl Memory for ProcessMemory {
 
     fn recovered(&self) -> Result<Option<RecordAt>> {
         Ok(self.lock().recovered)
+    }
+
+    fn note_recover(&self, recover: RecordAt) -> Result<()> {
+        self.lock().recovered = Some(recover);
+        Ok(())
     }
 
     fn follow_recover(&self, recover: RecordAt, head: RecordAt) -> Result<()> {

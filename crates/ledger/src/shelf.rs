@@ -5,7 +5,7 @@
 //! a single writer: names carry the record's digest, and two under one number stop everything.
 //! DESIGN §4, §9.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,6 +47,9 @@ enum Naming {
     NumbersAndDigests,
 }
 
+/// How far above a missing number another proves that it is missing. Without a bound, one object
+/// under a huge number would stop a ledger that could never reach it.
+pub(crate) const GAP_MAX: u64 = 1024;
 /// Records read at once, each by a thread of its own.
 pub(crate) const READS_AT_ONCE: usize = 16;
 
@@ -87,24 +90,31 @@ impl Shelf {
         Ok(found)
     }
 
-    /// The lowest number above `seq` that the place lists.
+    /// The lowest number above `seq`, at most [`GAP_MAX`] above, that the place lists.
     pub(crate) fn lowest_above(&self, seq: Seq) -> Result<Option<Seq>> {
         let mut lowest = None;
-        self.walk_above(seq, |name| {
-            lowest = Some(lowest.map_or(name.seq, |low: Seq| low.min(name.seq)));
+        self.walk_from(seq, |found| {
+            if found > seq && found.0 - seq.0 <= GAP_MAX {
+                lowest = Some(lowest.map_or(found, |low: Seq| low.min(found)));
+            }
         })?;
         Ok(lowest)
     }
 
-    /// The highest number from `seq` on that the place lists.
-    pub(crate) fn highest(&self) -> Result<Option<Seq>> {
-        let mut highest = self.oldest.keys().next_back().copied();
-        for listed in self.place.list(&VaultNames::records(), None)? {
-            if let Some(NamedObject::Record(name)) = NamedObject::parse(&listed?.name) {
-                highest = highest.max(Some(name.seq));
-            }
-        }
-        Ok(highest)
+    /// The numbers from `first` on that the place lists, in order, up to a gap of more than
+    /// [`GAP_MAX`].
+    pub(crate) fn numbers_from(&self, first: Seq) -> Result<Vec<Seq>> {
+        let mut numbers: BTreeSet<Seq> = self.oldest.range(first..).map(|(seq, _)| *seq).collect();
+        self.walk_from(first, |found| {
+            let _ = numbers.insert(found);
+        })?;
+        let mut last = first;
+        let within_reach = numbers.into_iter().take_while(|seq| {
+            let near = seq.0 - last.0 <= GAP_MAX;
+            last = *seq;
+            near
+        });
+        Ok(within_reach.collect())
     }
 
     /// Puts a record under its number unless there is one.
@@ -183,13 +193,17 @@ impl Shelf {
         Ok(names.into_iter().collect())
     }
 
-    fn walk_above(&self, seq: Seq, mut met: impl FnMut(LedgerName)) -> Result<()> {
-        let after = VaultNames::record(seq);
-        for listed in self.place.list(&VaultNames::records(), Some(&after))? {
+    /// Meets the numbers from `first` on that the place lists. Names in the form that this ledger
+    /// does not have are no records.
+    fn walk_from(&self, first: Seq, mut met: impl FnMut(Seq)) -> Result<()> {
+        let after = first.0.checked_sub(1).map(|before| VaultNames::record(Seq(before)));
+        let with_digest = self.naming == Naming::NumbersAndDigests;
+        for listed in self.place.list(&VaultNames::records(), after.as_ref())? {
             if let Some(NamedObject::Record(name)) = NamedObject::parse(&listed?.name)
-                && name.seq > seq
+                && name.seq >= first
+                && name.digest.is_some() == with_digest
             {
-                met(name);
+                met(name.seq);
             }
         }
         Ok(())

@@ -200,11 +200,12 @@ impl State {
                 hash: raw,
             }));
         }
-        let verdict = match Resolved::read(record, context.lists)? {
-            Ok(lists) => self.judge(record, &lists, context.trust).map(|()| lists),
+        // Lists are read only for those whose record may have an effect: a missing one is a break.
+        let lists = match self.check_author(record) {
+            Ok(()) => Resolved::read(record, context.lists)?,
             Err(reason) => Err(reason),
         };
-        match verdict {
+        match lists.and_then(|lists| self.judge(record, &lists, context.trust).map(|()| lists)) {
             Err(reason) => {
                 let author = Some(record.author);
                 Ok(self.void(at, author, Some(signed.record), reason))
@@ -240,6 +241,17 @@ impl State {
         let mends = record.author == MemberId::ROOT && record.kind == Kind::Mend;
         match record.refs.inline()? {
             [Ref::Record(at)] if mends && Seq(0) < at.seq && at.seq < seq => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// The `rotate` record that began an epoch, when these bytes are it.
+    pub(crate) fn signed_rotate(&self, epoch: Epoch, bytes: &RecordBytes) -> Option<Record> {
+        let known = self.epochs.get(&epoch)?;
+        let record = self.authenticate(known.seq, bytes, Trust::Check).ok()?.record;
+        let rotates = record.author == MemberId::ROOT && record.kind == Kind::Rotate;
+        match record.refs.inline()?.first()? {
+            Ref::EpochKeys(keys) if rotates && *keys == known.keys => Some(record),
             _ => None,
         }
     }

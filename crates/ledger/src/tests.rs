@@ -2,6 +2,8 @@
 //!
 //! `world` makes a vault in memory with members of every role; each other file asks one question.
 
+mod abuse;
+mod bundles;
 mod damage;
 mod history;
 mod keys;

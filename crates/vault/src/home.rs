@@ -315,6 +315,13 @@ impl ledger::Memory for HeadMemory {
         Ok(self.read()?.recovered)
     }
 
+    fn note_recover(&self, recover: RecordAt) -> ledger::Result<()> {
+        if self.home.state.is_none() {
+            return self.fallback.note_recover(recover);
+        }
+        self.change(|remembered| remembered.recovered = Some(recover))
+    }
+
     fn follow_recover(&self, recover: RecordAt, head: RecordAt) -> ledger::Result<()> {
         if self.home.state.is_none() {
             return self.fallback.follow_recover(recover, head);

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use crypto::{Entropy, Keyring, SMALL_OVERHEAD, SigningContext, SigningKey, SmallKind, seal_small};
 use format::{
     Config, DecodeError, Digest, Epoch, EpochKeys, FORMAT_NUMBER, Kind, List, MemberId, ObjectRef,
-    Record, RecordAt, Ref, Seq, SignedRecord,
+    Record, RecordAt, Ref, Seq, SignedRecord, VaultNames,
 };
-use places::Put;
+use places::{Put, PutOptions};
 
-use super::{Components, Ledger, put_list};
+use super::{Components, Ledger};
 use crate::shelf::Shelf;
 use crate::state::Resolved;
-use crate::{Author, Draft, Error, RecordBytes, Result};
+use crate::{Author, Break, Draft, Error, Lists, RecordBytes, Result};
 
 /// How often a record may lose the race for a number.
 const RACES_MAX: u32 = 1000;
@@ -110,12 +110,14 @@ impl Ledger {
         // A record without effect would stand for ever: better none.
         let void = |reason| Error::Void { kind, reason };
         state.judge_own(&record, &lists).map_err(void)?;
-        let place = &*self.components.place;
+        let seq = record.seq;
         record.refs = match matches!(draft.refs.first(), Some(Ref::Pack(_) | Ref::Snapshot(_))) {
-            true => list(lists.refs, |items| put_list(place, List::<Ref>::encode_object(items)))?,
+            true => {
+                list(lists.refs, |items| self.put_list(seq, List::<Ref>::encode_object(items)))?
+            }
             false => List::Inline(lists.refs),
         };
-        let put = |items: &[ObjectRef]| put_list(place, List::<ObjectRef>::encode_object(items));
+        let put = |items: &[ObjectRef]| self.put_list(seq, List::<ObjectRef>::encode_object(items));
         record.needs = list(lists.needs, put)?;
         record.drops = list(lists.drops, put)?;
         let shape = kind.check_shape(&record).map_err(DecodeError::from);
@@ -123,6 +125,19 @@ impl Ledger {
         let suite = self.state.config();
         let bytes = seal(&record, &draft.payload, suite, keyring, key, &*self.components.entropy)?;
         Ok((record, bytes))
+    }
+
+    /// Puts a long list, named by its digest, and reads it back: whoever guesses a list could have
+    /// put something else under its name, and a record whose list is not there is a break.
+    fn put_list(&self, seq: Seq, bytes: Vec<u8>) -> Result<Digest> {
+        let digest = Digest::of(&bytes);
+        let name = VaultNames::list(&digest);
+        let (Put::Created | Put::Exists) =
+            self.components.place.put(&name, bytes.into(), &PutOptions::default())?;
+        match self.shelf.list(&digest)? {
+            Some(_) => Ok(digest),
+            None => Err(Break::List { seq, digest }.into()),
+        }
     }
 
     /// Applies an own record that stands.

@@ -1,45 +1,79 @@
 //! Bundles: 1,024 records verbatim in one object, so that a new client reads one and not many.
 //!
 //! Anyone may write one and nobody is believed: a bundle counts only when its records replay
-//! without a break up to a last one that is well signed and lies in the ledger with the same bytes.
-//! Then the chain vouches for all before it. Layout: version u8 = 1, u64 first seq, list of {u64
-//! whole length, bytes}. FORMAT.md §11.
+//! without a break up to a last one that is well signed, and when the last ones lie in the ledger
+//! with the same bytes, back to one by the owner or by a second member. That one's chain vouches
+//! for all before it. Layout: version u8 = 1, u64 first seq, list of {u64 whole length, bytes}.
+//! FORMAT.md §11.
 
 use bytes::Bytes;
+use crypto::Role;
 use format::{BUNDLE_RECORDS, DecodeError, Decoder, Encoder, RECORD_BYTES_MAX, Seq, VaultNames};
 use places::{Put, PutOptions};
 
 use super::Ledger;
 use crate::state::Stop;
-use crate::{Context, Outcome, RecordBytes, Result, Trust, VoidReason};
+use crate::{Applied, Context, Outcome, RecordBytes, Result, State, Trust, VoidReason};
 
 /// The longest bundle that is written or read; the records of a longer one are read singly.
 pub(crate) const BUNDLE_BYTES_MAX: u64 = 64 << 20;
 const VERSION: u8 = 1;
+/// Records of a bundle that are compared with the ledger at most; when more have to be, the
+/// bundle saves too little.
+const COMPARED_MAX: usize = 256;
+/// Records read at once to be put into a bundle.
+const READ_MAX: usize = 64;
 
 impl Ledger {
     /// Writes the bundles that are missing below the head. Says how many it wrote.
     ///
+    /// Any role may call it at any time, several at once; where nothing may be appended it writes
+    /// nothing. With nothing to do it asks the place for one stat, once for each 1,024 records.
+    /// Holds one bundle in memory.
+    ///
     /// # Errors
     /// [`crate::Error::Place`]. What was written stays.
     pub fn write_bundles(&mut self) -> Result<usize> {
-        let mut written = 0;
-        // Backwards from the newest: those before one that stands were written when it was.
         let whole = (self.state.head().seq.0 + 1) / BUNDLE_RECORDS;
-        for number in (0..whole).rev() {
+        if self.bundled >= whole || self.standing.forbids_append().is_some() {
+            return Ok(0);
+        }
+        // The newest is written last: where it stands, those before it were seen to.
+        let mut missing = Vec::new();
+        for number in (self.bundled..whole).rev() {
             let (first, last) = span(number);
             let name = VaultNames::bundle(first, last);
             if self.components.place.stat(&name)?.is_some() {
                 break;
             }
-            let records = self.shelf.read_some(first, BUNDLE_RECORDS as usize)?;
-            let Some(bytes) = encode(first, &records) else { continue };
+            missing.push((first, name));
+        }
+        let mut written = 0;
+        for (first, name) in missing.into_iter().rev() {
+            let Some(bytes) = self.bundle_from(first)? else { continue };
             match self.components.place.put(&name, bytes.into(), &PutOptions::default())? {
                 Put::Created => written += 1,
                 Put::Exists => {}
             }
         }
+        self.bundled = whole;
         Ok(written)
+    }
+
+    /// The bundle that begins at `first`; `None` when a record is missing or it would be too long.
+    fn bundle_from(&self, first: Seq) -> Result<Option<Vec<u8>>> {
+        let mut e = Encoder::new();
+        e.u8(VERSION).u64(first.0).count(BUNDLE_RECORDS as usize);
+        for step in (0..BUNDLE_RECORDS).step_by(READ_MAX) {
+            for record in self.shelf.read_some(Seq(first.0 + step), READ_MAX)? {
+                let Some(record) = record else { return Ok(None) };
+                e.u64(record.whole_length).bytes(&record.bytes);
+                if e.len() as u64 > BUNDLE_BYTES_MAX {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(e.finish()))
     }
 
     /// Applies the bundles that begin at the head, as far as there are any.
@@ -75,9 +109,13 @@ impl Ledger {
                 Err(Stop::Error(error)) => return Err(error),
             }
         }
-        let anchored = applied.last().is_some_and(|one| is_anchor(one.outcome));
-        let lies_there = self.shelf.read(last)?;
-        if !anchored || lies_there.as_ref() != records.last() {
+        let compared = to_compare(&state, &applied);
+        let Some(compared) = compared.filter(|count| *count <= COMPARED_MAX) else {
+            return Ok(false);
+        };
+        let lie_there = self.shelf.read_some(Seq(last.0 + 1 - compared as u64), compared)?;
+        let given = &records[records.len() - compared..];
+        if !lie_there.iter().map(Option::as_ref).eq(given.iter().map(Some)) {
             return Ok(false);
         }
         self.head_bytes = Some(state.head().hash);
@@ -101,31 +139,25 @@ impl Ledger {
     }
 }
 
-/// Whether the last record of a bundle was well signed, so that its `prev` vouches for all before.
-fn is_anchor(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Valid => true,
-        Outcome::Void(reason) => !reason.is_unsigned() && reason != VoidReason::Mended,
-    }
+/// How many of the last records must lie in the ledger with the same bytes: back to the newest by
+/// the root key, by a member of role owner, or by another member than the last one's author.
+/// Whoever signed the last could have signed for a history that hides what others appended; that
+/// one's `prev` vouches for all before it. `None` when nobody vouches for the last.
+fn to_compare(state: &State, applied: &[Applied]) -> Option<usize> {
+    let author = |one: &Applied| match one.outcome {
+        Outcome::Void(reason) if reason.is_unsigned() || reason == VoidReason::Mended => None,
+        _ => one.record.as_ref().map(|record| record.author),
+    };
+    let last = author(applied.last()?)?;
+    let owner = |id| state.member(id).is_none_or(|member| member.role == Role::Owner);
+    let vouches = |one: &Applied| author(one).is_some_and(|id| id != last || owner(id));
+    let after = applied.iter().rev().take_while(|one| !vouches(one)).count();
+    Some(applied.len().min(after + 1))
 }
 
 fn span(number: u64) -> (Seq, Seq) {
     let first = number * BUNDLE_RECORDS;
     (Seq(first), Seq(first + BUNDLE_RECORDS - 1))
-}
-
-/// `None` when a record is missing or the bundle would be too long.
-fn encode(first: Seq, records: &[Option<RecordBytes>]) -> Option<Vec<u8>> {
-    let mut e = Encoder::new();
-    e.u8(VERSION).u64(first.0).count(records.len());
-    for record in records {
-        let record = record.as_ref()?;
-        e.u64(record.whole_length).bytes(&record.bytes);
-        if e.len() as u64 > BUNDLE_BYTES_MAX {
-            return None;
-        }
-    }
-    Some(e.finish())
 }
 
 fn decode(bytes: &[u8], first: Seq) -> Result<Vec<RecordBytes>, DecodeError> {

@@ -4,7 +4,7 @@
 //! more before it is a break. At a break the oldest versions of the records are tried where the
 //! place keeps them, then mends that lie ahead; each makes replay begin anew. DESIGN §9.
 
-use format::{Digest, Kind, Record, RecordAt, Ref, Seq, SignedRecord};
+use format::{Digest, Epoch, Kind, Record, RecordAt, Ref, Seq, SignedRecord};
 
 use super::Ledger;
 use crate::state::Stop;
@@ -88,7 +88,7 @@ impl Ledger {
         self.history = Some(match hash {
             Some(found) => Alarm::Forked { remembered: head, found },
             None => {
-                let seq = self.shelf.highest()?.unwrap_or_default();
+                let seq = self.shelf.numbers_from(Seq(0))?.last().copied().unwrap_or_default();
                 let found = RecordAt { seq, hash: self.digest_at(seq)? };
                 Alarm::RolledBack { remembered: head, found }
             }
@@ -111,7 +111,12 @@ impl Ledger {
         let Some(remembered) = self.remembered else { return Ok(()) };
         let (head, at, lost_after) = (self.state.head(), newest.at, newest.lost_after);
         let other = self.history.is_some() || remembered.seq > head.seq;
-        if !other || remembered.seq <= lost_after || self.memory.recovered()? == Some(at) {
+        if !other || remembered.seq <= lost_after {
+            return Ok(());
+        }
+        // One that lies in the history remembered gave up nothing of it: it shows that the place
+        // was rolled back to it.
+        if self.memory.recovered()?.is_some_and(|known| known == at || at.seq < known.seq) {
             return Ok(());
         }
         self.memory.follow_recover(at, head)?;
@@ -141,17 +146,19 @@ impl Ledger {
                 ahead = (ahead * 2).min(AHEAD_MAX);
                 continue;
             }
+            if self.pass_settled() {
+                continue;
+            }
             let missing = self.state.next();
             let above = match beyond {
                 Some(step) => Some(Seq(missing.0 + step as u64)),
                 None if self.listed => None,
                 None => self.shelf.lowest_above(missing)?,
             };
-            self.listed = true;
-            let Some(above) = above else { return Ok(None) };
-            if self.pass_settled() {
-                continue;
-            }
+            let Some(above) = above else {
+                self.listed = true;
+                return Ok(None);
+            };
             match self.shelf.read(missing)? {
                 Some(record) => {
                     if let Some(broken) = self.absorb(&record)? {
@@ -218,11 +225,11 @@ impl Ledger {
     fn take_missing_epochs(&mut self) -> Result<()> {
         let Some(keyring) = &self.keyring else { return Ok(()) };
         let missing = self.state.epochs().filter(|(epoch, _)| keyring.ledger(*epoch).is_err());
-        let rotates: Vec<Seq> = missing.map(|(_, state)| state.seq).collect();
-        for seq in rotates.into_iter().filter(|seq| *seq > Seq(0)) {
-            let Some(bytes) = self.shelf.read(seq)? else { continue };
-            if let Ok(signed) = SignedRecord::decode(&bytes.bytes) {
-                self.take_epoch(&signed.record);
+        for (epoch, state) in missing.filter(|(epoch, _)| *epoch > Epoch(0)) {
+            let Some(bytes) = self.shelf.read(state.seq)? else { continue };
+            // Replay did not check these bytes, and anybody can seal keys to a member.
+            if let Some(record) = self.state.signed_rotate(epoch, &bytes) {
+                self.take_epoch(&record);
             }
         }
         Ok(())
@@ -231,27 +238,24 @@ impl Ledger {
     /// The first `mend` at or above a number that was not tried yet: one that the root key signed,
     /// whatever the chain says.
     fn mend_ahead(&mut self, from: Seq) -> Result<Option<RecordAt>> {
-        let Some(highest) = self.shelf.highest()? else { return Ok(None) };
-        let mut next = from;
-        while next <= highest {
-            let count = (highest.0 - next.0 + 1).min(AHEAD_MAX as u64) as usize;
-            for (step, found) in self.shelf.read_some(next, count)?.into_iter().enumerate() {
-                let seq = Seq(next.0 + step as u64);
-                let mend = found.and_then(|bytes| self.state.signed_mend(seq, &bytes));
+        let numbers = self.shelf.numbers_from(from)?;
+        let unbroken = numbers.chunk_by(|one, next| next.0 - one.0 == 1);
+        for some in unbroken.flat_map(|numbers| numbers.chunks(AHEAD_MAX)) {
+            for (seq, found) in some.iter().zip(self.shelf.read_some(some[0], some.len())?) {
+                let mend = found.and_then(|bytes| self.state.signed_mend(*seq, &bytes));
                 let Some(mend) = mend else { continue };
-                if self.tried_mends.insert(seq)
+                if self.tried_mends.insert(*seq)
                     && !self.state.mends().any(|known| known == (mend.seq, mend.hash))
                 {
                     return Ok(Some(mend));
                 }
             }
-            next = Seq(next.0 + count as u64);
         }
         Ok(None)
     }
 
     /// The digest of what lies under a number.
-    fn digest_at(&self, seq: Seq) -> Result<Digest> {
+    pub(super) fn digest_at(&self, seq: Seq) -> Result<Digest> {
         let found = self.shelf.read(seq)?;
         let found = found.map(|found| SignedRecord::hash(&found.bytes, found.whole_length));
         Ok(found.unwrap_or(Digest::from_bytes([0; Digest::BYTES])))

@@ -3,6 +3,8 @@
 //! Rules look at the clear part and at earlier records, never at a clock, a listing or an object
 //! other than the record's own lists, and change nothing. FORMAT.md §10.
 
+use std::collections::BTreeSet;
+
 use crypto::{Role, SignedCertificate};
 use format::{Digest, DomainId, Kind, MemberId, ObjectRef, Record, Ref, Seq, SessionId};
 
@@ -10,6 +12,15 @@ use super::verdict::next_epoch;
 use super::{Resolved, Session, SessionStatus, SnapshotStanding, State, Trust, VoidReason};
 
 impl State {
+    /// Whether an authenticated record's author may append its kind, in its epoch.
+    pub(super) fn check_author(&self, record: &Record) -> Result<(), VoidReason> {
+        self.check_role(record.author, record.kind)?;
+        if record.epoch != self.epoch() {
+            return Err(VoidReason::Epoch);
+        }
+        Ok(())
+    }
+
     /// Whether an authenticated record that follows the head has an effect.
     pub(super) fn judge(
         &self,
@@ -17,10 +28,7 @@ impl State {
         lists: &Resolved,
         trust: Trust,
     ) -> Result<(), VoidReason> {
-        self.check_role(record.author, record.kind)?;
-        if record.epoch != self.epoch() {
-            return Err(VoidReason::Epoch);
-        }
+        self.check_author(record)?;
         match record.kind {
             Kind::Genesis => Err(VoidReason::SecondGenesis),
             Kind::Certify => self.check_certify(lists, trust),
@@ -150,14 +158,16 @@ impl State {
 
     fn check_merge(&self, record: &Record, lists: &Resolved) -> Result<(), VoidReason> {
         let session = self.own_session(record)?;
-        if !lists.needs.iter().all(|object| matches!(object, ObjectRef::Run(_))) {
-            return Err(VoidReason::Needs);
-        }
-        let mergeable = |object: &ObjectRef| match object {
-            ObjectRef::Run(name) => {
-                !lists.needs.contains(object) && self.run_domain(name) == Some(session.domain)
-            }
-            _ => false,
+        let run = |object: &ObjectRef| match object {
+            ObjectRef::Run(name) => Some(*name),
+            _ => None,
+        };
+        let needs: Option<BTreeSet<Digest>> = lists.needs.iter().map(run).collect();
+        let needs = needs.ok_or(VoidReason::Needs)?;
+        let mergeable = |object: &ObjectRef| {
+            run(object).is_some_and(|name| {
+                !needs.contains(&name) && self.run_domain(&name) == Some(session.domain)
+            })
         };
         if lists.drops.iter().all(mergeable) { Ok(()) } else { Err(VoidReason::Drops) }
     }

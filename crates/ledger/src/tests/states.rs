@@ -142,7 +142,7 @@ proptest! {
 #[test]
 fn a_new_client_reads_a_bundle_instead_of_its_records() {
     let world = World::new();
-    let mut writer = world.member(Role::Writer);
+    let mut writer = world.member(Role::Owner);
     fill(&world, &mut writer, BUNDLE_RECORDS + 20);
     assert_eq!(writer.write_bundles().unwrap(), 1);
     assert_eq!(writer.write_bundles().unwrap(), 0, "it stands");
@@ -159,7 +159,7 @@ fn a_new_client_reads_a_bundle_instead_of_its_records() {
 #[test]
 fn a_forged_bundle_is_passed_over() {
     let world = World::new();
-    let mut writer = world.member(Role::Writer);
+    let mut writer = world.member(Role::Owner);
     let session = writer.begin(&world);
     world.put(writer.state().next(), vec![0; 1024]);
     writer.refresh().unwrap();
