@@ -36,6 +36,7 @@ use crate::source::Source;
 use crate::walk::Walker;
 use crate::{Error, Result};
 use base::Base;
+use options::Change;
 use worker::Worker;
 
 /// Makes a snapshot of the paths that the options name.
@@ -150,8 +151,12 @@ impl<'a> Archiver<'a> {
             self.cancel.check()?;
             self.progress.file(&found.path());
             let known = base.entry(&found.key);
-            let is_same = known.as_ref().is_some_and(|k| self.is_unchanged(k, &found.stat, &base));
-            report.counts.count(&found.stat, known.is_some(), is_same);
+            let change = match &known {
+                None => Change::New,
+                Some(known) if self.is_unchanged(known, &found.stat, &base) => Change::Unchanged,
+                Some(_) => Change::Changed,
+            };
+            report.counts.count(found.stat.kind, found.stat.size, change);
             self.progress.files_done(1);
         }
         self.check_found(&walker)?;
@@ -178,7 +183,10 @@ impl<'a> Archiver<'a> {
         };
         let draft = self.draft(vec![path.to_vec()], root.id, &report);
         match writer.commit(draft)? {
-            CommitOutcome::Again => Err(Error::Restless { attempts: 1 }),
+            CommitOutcome::Again => {
+                let _ = writer.abandon();
+                Err(Error::Restless { attempts: 1 })
+            }
             CommitOutcome::Rehearsed => Ok(report),
             CommitOutcome::Committed(committed) => {
                 report.snapshot = Some(committed.snapshot);

@@ -27,5 +27,7 @@ pub use error::{Error, ErrorKind, PROBLEMS_KEPT_MAX, PathText, Problem, Problems
 pub use exclude::{Choice, Patterns};
 pub use list::{Depth, ListedEntry, find, list, open_file};
 pub use progress::{Cancel, Progress, Quiet};
-pub use restore::{Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore};
+pub use restore::{
+    Devices, Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore,
+};
 pub use source::absolute_path;

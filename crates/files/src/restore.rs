@@ -21,7 +21,7 @@ mod write;
 
 use vault::{Reader, Snapshot};
 
-pub use options::{Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport};
+pub use options::{Devices, Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport};
 
 use crate::Result;
 use crate::list::{files_root, find};

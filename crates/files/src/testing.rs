@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crypto::{SeededEntropy, Suite};
+use crypto::{Bundle, Keyring, SeededEntropy, Suite};
 use places::{ManualClock, MemoryPlace, Time};
 use vault::{Components, CreateOptions, Folders, Protection, Snapshot, Vault};
 
@@ -21,6 +21,8 @@ use crate::{
 /// A vault, a folder to back up and one to restore into.
 pub(crate) struct World {
     pub(crate) vault: Vault,
+    pub(crate) place: MemoryPlace,
+    bundle: Bundle,
     guard: tempfile::TempDir,
     /// When the next backup begins: later than all files of the test.
     now: Time,
@@ -32,7 +34,9 @@ impl World {
         std::fs::create_dir(guard.path().join("source")).unwrap();
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
         let now = Time::from_millis(now.as_millis() as i64 + 60_000);
-        Self { vault: new_vault(), guard, now }
+        let place = MemoryPlace::new();
+        let (vault, bundle) = new_vault(&place);
+        Self { vault, place, bundle, guard, now }
     }
 
     pub(crate) fn source(&self) -> PathBuf {
@@ -72,6 +76,15 @@ impl World {
         backup(&mut self.vault, options, progress, &Cancel::new())
     }
 
+    /// The same vault, as another host of the owner has it open.
+    pub(crate) fn another_host(&self) -> Vault {
+        let keyring = Keyring::from_bundle(Bundle::decode(&self.bundle.encode()).unwrap());
+        let components = components(&self.place, 8);
+        let mut vault = Vault::open(components, &NO_FOLDERS, keyring, "other").unwrap();
+        vault.ensure_member().unwrap();
+        vault
+    }
+
     pub(crate) fn latest(&mut self) -> Snapshot {
         self.vault.snapshots().unwrap().pop().unwrap()
     }
@@ -92,21 +105,26 @@ impl World {
     }
 }
 
-/// An owner's vault in memory, on a host without caches.
-fn new_vault() -> Vault {
-    let components = Components {
-        place: Arc::new(MemoryPlace::new()),
+/// What vaults of these tests stand on; every seed is another host.
+fn components(place: &MemoryPlace, seed: u64) -> Components {
+    Components {
+        place: Arc::new(place.clone()),
         clock: Arc::new(ManualClock::new(Time::from_millis(1_700_000_000_000))),
-        entropy: Arc::new(SeededEntropy::new(7)),
-    };
+        entropy: Arc::new(SeededEntropy::new(seed)),
+    }
+}
+
+const NO_FOLDERS: Folders = Folders { cache: None, state: None };
+
+/// An owner's vault in memory, on a host without caches.
+fn new_vault(place: &MemoryPlace) -> (Vault, Bundle) {
     let options = CreateOptions {
         suite: Suite::Aes256Gcm,
         protection: Protection::KeyFile,
         label: "host",
         pack_size: Some(4 << 20),
     };
-    let folders = Folders { cache: None, state: None };
-    Vault::create(components, &folders, &options).unwrap().0
+    Vault::create(components(place, 7), &NO_FOLDERS, &options).unwrap()
 }
 
 /// All that a restore must bring back, in words, by path.

@@ -278,6 +278,19 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// Looks again at a file that the walk came to before; no link on the way there is followed.
+pub(crate) fn look_again(key: PathKey, path: &[u8]) -> Result<Found, Errno> {
+    let at = path.iter().rposition(|byte| *byte == b'/').ok_or(Errno::INVAL)?;
+    let (above, name) = (&path[..at], path[at + 1..].to_vec());
+    let mut fd = open_folder(CWD, b"/")?;
+    for part in above.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        fd = open_folder(&fd, part)?;
+    }
+    let stat = Stat::at(&fd, &name)?;
+    let path = if above.is_empty() { b"/".to_vec() } else { above.to_vec() };
+    Ok(Found { key, folder: Arc::new(Folder { fd, path }), name, stat })
+}
+
 /// Opens a folder for reading, without following a link and, where it may, without a trace.
 fn open_folder(folder: impl rustix::fd::AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

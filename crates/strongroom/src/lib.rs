@@ -55,7 +55,7 @@ pub use crypto::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use files::{
-    BackupCounts, BackupOptions, BackupReport, Cancel, Choice, Depth, Error as FilesError,
+    BackupCounts, BackupOptions, BackupReport, Cancel, Choice, Depth, Devices, Error as FilesError,
     ErrorKind as FilesErrorKind, FileReader, ListedEntry, Overwrite, PathText, Patterns,
     Privileges, Problem, Problems, Progress, Quiet, RestoreCounts, RestoreOptions, RestoreReport,
     absolute_path, backup, backup_stream, find, list, open_file, read_extra, restore,

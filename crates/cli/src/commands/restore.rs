@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
-use strongroom::{Overwrite, Patterns, Privileges, RestoreOptions, RestoreReport, restore};
+use strongroom::{
+    Devices, Overwrite, Patterns, Privileges, RestoreOptions, RestoreReport, restore,
+};
 
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
@@ -132,9 +134,13 @@ fn options(args: &Args, selector: &Selector) -> RestoreOptions {
             OverwriteChoice::Changed => Overwrite::Changed,
             OverwriteChoice::Always => Overwrite::Always,
         },
-        privileges: match args.setuid || args.devices {
+        privileges: match args.setuid {
             true => Privileges::Keep,
             false => Privileges::Mask,
+        },
+        devices: match args.devices {
+            true => Devices::Make,
+            false => Devices::Skip,
         },
         dry_run: args.dry_run,
         ..RestoreOptions::new(&args.to)
@@ -192,6 +198,7 @@ impl Report for Restored {
             "bytes": counts.bytes,
             "owners_skipped": counts.owners_skipped,
             "privileges_masked": counts.privileges_masked,
+            "devices_skipped": counts.devices_skipped,
             "damaged": problems(&self.report.damaged),
             "damaged_total": self.report.damaged.total(),
             "skipped": problems(&self.report.skipped),
@@ -237,9 +244,10 @@ impl Report for Restored {
         say(counts.owners_skipped, "kept this user as owner", "run it as root to restore owners");
         say(
             counts.privileges_masked,
-            "lost setuid, setgid or capabilities, or are devices and were left out",
-            "give --setuid and --devices to restore them",
+            "lost setuid, setgid or capabilities",
+            "give --setuid to restore them, as root where they belong to others",
         );
+        say(counts.devices_skipped, "left out: device files", "give --devices to restore them");
         let is_nothing = counts.files + counts.files_kept + counts.links + counts.others == 0;
         if self.is_filtered && is_nothing && remarks.is_empty() {
             remarks.push(Remark::new("no file matches").hint(

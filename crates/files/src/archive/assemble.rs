@@ -1,25 +1,30 @@
 //! Puts the workers' results back in key order and builds the tree.
 //!
-//! Names of one inode share one content: the first name is read, those after it wait for it here.
-//! So many inodes are remembered; one that was forgotten is read again, which costs time only, as
-//! its chunks are known. DESIGN.md §10.
+//! Names of one inode share one entry: the first name is read, those after it wait for it here.
+//! Where the first led to another file by the time it was read, the next one is read instead. So
+//! many inodes are remembered; one that was forgotten is read again, which costs time only, as its
+//! chunks are known. DESIGN.md §10.
 
 use std::collections::{BTreeMap, HashMap};
 
-use format::{Content, ExtraAt, FileEntry, PathKey};
+use format::{FileEntry, PathKey};
+use rustix::io::Errno;
 use tree::{Builder, NodeSink, Root};
 
 use super::BackupReport;
-use super::batch::{Done, DoneEntry, Known, Names};
+use super::batch::{Done, DoneEntry, Item, Names, Work};
+use super::options::Change;
+use super::worker::Worker;
 use crate::Result;
 use crate::nodes::tree_error;
-use crate::owners::Owners;
 use crate::stat::Stat;
+use crate::walk::{describe, look_again};
 
 /// Takes batches in any order.
 pub(crate) struct Assembly<'a, K> {
     builder: Builder<K>,
-    owners: &'a Owners,
+    /// Reads what a name before was to stand for.
+    worker: Worker<'a>,
     next: u64,
     early: BTreeMap<u64, Done>,
     inodes: HashMap<(u64, u64), Inode>,
@@ -37,21 +42,19 @@ struct Inode {
 enum InodeState {
     /// Its first name is on the way through the workers.
     Pending,
-    Known {
-        content: Content,
-        extra: ExtraAt,
-        size: u64,
-    },
+    Known(Box<FileEntry>),
     Unreadable,
+    /// Its names so far led to it no more when they were read.
+    Moved,
 }
 
 /// So many inodes of several names are remembered at once.
 const INODES_MAX: usize = 1 << 15;
 
 impl<'a, K: NodeSink<Error = vault::Error>> Assembly<'a, K> {
-    pub(crate) fn new(builder: Builder<K>, owners: &'a Owners) -> Self {
+    pub(crate) fn new(builder: Builder<K>, worker: Worker<'a>) -> Self {
         let (early, inodes) = (BTreeMap::new(), HashMap::new());
-        Self { builder, owners, next: 0, early, inodes }
+        Self { builder, worker, next: 0, early, inodes }
     }
 
     /// Whether a name of this inode came before, so that nothing need be read. Asked once for each
@@ -82,11 +85,7 @@ impl<'a, K: NodeSink<Error = vault::Error>> Assembly<'a, K> {
             if let Some(error) = done.error {
                 return Err(error);
             }
-            report.counts.add(&done.counts);
-            report.problems.append(&done.problems);
-            for entry in done.entries {
-                self.push(entry, report)?;
-            }
+            self.push_all(done, report)?;
         }
         Ok(())
     }
@@ -94,16 +93,21 @@ impl<'a, K: NodeSink<Error = vault::Error>> Assembly<'a, K> {
     /// The tree of all that was taken.
     pub(crate) fn finish(self) -> Result<Root> {
         debug_assert!(self.early.is_empty(), "every batch came back");
+        self.worker.flush()?;
         self.builder.finish().map_err(tree_error)
+    }
+
+    fn push_all(&mut self, done: Done, report: &mut BackupReport) -> Result<()> {
+        report.counts.add(&done.counts);
+        report.problems.append(&done.problems);
+        done.entries.into_iter().try_for_each(|entry| self.push(entry, report))
     }
 
     fn push(&mut self, entry: DoneEntry, report: &mut BackupReport) -> Result<()> {
         match entry {
             DoneEntry::Ready { key, entry, names } => {
                 if let Names::Several { identity } = names {
-                    let FileEntry { content, extra, size, .. } = &entry;
-                    let (content, extra) = (content.clone(), extra.clone());
-                    self.settle(identity, InodeState::Known { content, extra, size: *size });
+                    self.settle(identity, InodeState::Known(Box::new(entry.clone())));
                 }
                 self.push_entry(&key, &entry)
             }
@@ -113,37 +117,65 @@ impl<'a, K: NodeSink<Error = vault::Error>> Assembly<'a, K> {
                 }
                 Ok(())
             }
-            DoneEntry::Link { key, path, stat, known } => {
-                self.push_link(&key, &path, &stat, known, report)
+            DoneEntry::Moved { names } => {
+                if let Names::Several { identity } = names {
+                    self.settle(identity, InodeState::Moved);
+                }
+                Ok(())
+            }
+            DoneEntry::Link { key, path, stat, base } => {
+                let pushed = self.push_link(key, &path, &stat, base, report);
+                self.name_done(stat.identity());
+                pushed
             }
         }
     }
 
     fn push_link(
         &mut self,
-        key: &PathKey,
+        key: PathKey,
         path: &[u8],
         stat: &Stat,
-        known: Known,
+        base: Option<Box<FileEntry>>,
         report: &mut BackupReport,
     ) -> Result<()> {
-        let identity = stat.identity();
-        let state = self.inodes.get(&identity).map(|inode| &inode.state);
-        let entry = match state {
-            Some(InodeState::Known { content, extra, size }) => {
-                let (content, extra) = (content.clone(), extra.clone());
-                Some(FileEntry { content, extra, size: *size, ..stat.entry(self.owners) })
+        match self.inodes.get(&stat.identity()).map(|inode| &inode.state) {
+            Some(InodeState::Known(entry)) => {
+                // All names show one inode, so each shows it as it was when it was read.
+                let entry = FileEntry::clone(entry);
+                if (entry.size, entry.mtime) != (stat.size, stat.mtime) {
+                    report.problems.add(path, "changed after another of its names was read");
+                }
+                let change = Change::since(base.as_deref(), &entry);
+                report.counts.count(entry.kind, entry.size, change);
+                self.push_entry(&key, &entry)
             }
-            _ => None,
+            Some(InodeState::Unreadable) => {
+                report.problems.add(path, "is another name of a file that cannot be read");
+                Ok(())
+            }
+            _ => self.read_late(key, path, base, report),
+        }
+    }
+
+    fn read_late(
+        &mut self,
+        key: PathKey,
+        path: &[u8],
+        base: Option<Box<FileEntry>>,
+        report: &mut BackupReport,
+    ) -> Result<()> {
+        let found = match look_again(key, path) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => {
+                report.problems.add(path, describe(error));
+                return Ok(());
+            }
         };
-        self.name_done(identity);
-        let Some(entry) = entry else {
-            report.problems.add(path, "is another name of a file that cannot be read");
-            return Ok(());
-        };
-        let counted = Stat { size: entry.size, ..*stat };
-        report.counts.count(&counted, known == Known::InBase, known == Known::InBase);
-        self.push_entry(key, &entry)
+        let mut done = Done::default();
+        self.worker.item(Item { found, work: Work::Read(base) }, &mut done)?;
+        self.push_all(done, report)
     }
 
     fn push_entry(&mut self, key: &PathKey, entry: &FileEntry) -> Result<()> {
@@ -152,7 +184,7 @@ impl<'a, K: NodeSink<Error = vault::Error>> Assembly<'a, K> {
 
     fn settle(&mut self, identity: (u64, u64), state: InodeState) {
         if let Some(inode) = self.inodes.get_mut(&identity)
-            && matches!(inode.state, InodeState::Pending)
+            && matches!(inode.state, InodeState::Pending | InodeState::Moved)
         {
             inode.state = state;
         }

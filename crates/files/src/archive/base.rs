@@ -3,13 +3,14 @@
 //! Both are in key order, so the base is read once from front to back. A base that cannot be read
 //! costs time, never correctness: from there on every file counts as new. DESIGN.md §9, §10.
 
-use crypto::{DomainId, SessionId};
+use bytes::Bytes;
+use crypto::{ChunkId, DomainId, SessionId};
 use format::{
     ChunkKind, ChunkRef, Content, EntryKind, ExtraAt, FileEntry, PathKey, SnapshotContent,
     Timestamp,
 };
 use places::Time;
-use tree::{Cursor, RecipeReader};
+use tree::{Cursor, NodeSource, RecipeReader};
 use vault::{Nodes, Reader, Snapshot, Writer};
 
 use super::{Archiver, BackupOptions};
@@ -116,8 +117,8 @@ impl Archiver<'_> {
 /// change after it.
 fn is_well_before(time: Timestamp, start: Time) -> bool {
     const GRAIN_MILLIS: i64 = 2000;
-    let millis =
-        time.seconds.saturating_mul(1000).saturating_add(i64::from(time.nanos / 1_000_000));
+    let nanos = i64::from(time.nanos.div_ceil(1_000_000));
+    let millis = time.seconds.saturating_mul(1000).saturating_add(nanos);
     start.as_millis().saturating_sub(millis) >= GRAIN_MILLIS
 }
 
@@ -143,7 +144,9 @@ pub(crate) fn is_stored(
             }
         }
         Content::Recipe { root, .. } => {
-            for chunk in RecipeReader::new(reader.recipes(domain), *root) {
+            let nodes = reader.recipes(domain);
+            let recipe = StoredRecipe { writer, nodes, domain };
+            for chunk in RecipeReader::new(recipe, *root) {
                 // A recipe that cannot be read is not there.
                 let Ok(chunk) = chunk else { return Ok(false) };
                 if !writer.is_stored(content(chunk.id))? {
@@ -153,4 +156,24 @@ pub(crate) fn is_stored(
         }
     }
     Ok(true)
+}
+
+/// The nodes of a recipe, as far as the vault holds them: one that can still be read from a cache,
+/// or from a pack that counts as lost, is none to build on.
+struct StoredRecipe<'a> {
+    writer: &'a Writer,
+    nodes: Nodes,
+    domain: DomainId,
+}
+
+impl NodeSource for StoredRecipe<'_> {
+    type Error = vault::Error;
+
+    fn node(&self, id: &ChunkId) -> vault::Result<Bytes> {
+        let chunk = ChunkRef { kind: ChunkKind::Recipe, id: *id };
+        match self.writer.is_stored(chunk)? {
+            true => self.nodes.node(id),
+            false => Err(vault::Error::ChunkMissing { chunk, domain: self.domain }),
+        }
+    }
 }

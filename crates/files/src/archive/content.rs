@@ -67,8 +67,7 @@ impl<'a> ContentStore<'a> {
         let mut list = ChunkList { lane, boundary: recipes, chunks: Vec::new(), recipe: None };
         let (mut filled, mut length) = (0, 0);
         loop {
-            cancel.check()?;
-            let (count, end) = fill(&mut buffer[filled..], &mut read)?;
+            let (count, end) = fill(&mut buffer[filled..], &mut read, cancel)?;
             filled += count;
             length += count as u64;
             progress.bytes_done(count as u64);
@@ -106,9 +105,12 @@ impl<'a> ContentStore<'a> {
 fn fill<E>(
     buffer: &mut [u8],
     read: &mut impl FnMut(&mut [u8]) -> Result<usize, E>,
+    cancel: &Cancel,
 ) -> Result<(usize, Stream), ContentError<E>> {
     let mut filled = 0;
     while filled < buffer.len() {
+        // A slow source gives little at a time.
+        cancel.check()?;
         match read(&mut buffer[filled..]).map_err(ContentError::Source)? {
             0 => return Ok((filled, Stream::Ends)),
             count => filled += count,

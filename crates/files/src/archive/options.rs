@@ -9,7 +9,6 @@ use vault::{Compression, Paranoia, Written};
 
 use crate::error::Problems;
 use crate::exclude::Patterns;
-use crate::stat::Stat;
 use crate::walk::FileSystems;
 
 /// What to back up, and how.
@@ -123,6 +122,14 @@ pub struct BackupCounts {
     pub bytes_stored: u64,
 }
 
+/// What became of a file since the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    New,
+    Changed,
+    Unchanged,
+}
+
 impl BackupCounts {
     /// All regular files.
     pub fn files(&self) -> u64 {
@@ -135,19 +142,20 @@ impl BackupCounts {
         self.files_unchanged += other.files_unchanged;
         self.folders += other.folders;
         self.others += other.others;
-        self.bytes += other.bytes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.bytes_read += other.bytes_read;
     }
 
-    pub(crate) fn count(&mut self, stat: &Stat, is_known: bool, is_unchanged: bool) {
-        match stat.kind {
+    /// Counts an entry of this kind; size and change are a regular file's.
+    pub(crate) fn count(&mut self, kind: EntryKind, size: u64, change: Change) {
+        match kind {
             EntryKind::Folder => self.folders += 1,
             EntryKind::File => {
-                self.bytes += stat.size;
-                match (is_unchanged, is_known) {
-                    (true, _) => self.files_unchanged += 1,
-                    (false, true) => self.files_changed += 1,
-                    (false, false) => self.files_new += 1,
+                self.bytes = self.bytes.saturating_add(size);
+                match change {
+                    Change::New => self.files_new += 1,
+                    Change::Changed => self.files_changed += 1,
+                    Change::Unchanged => self.files_unchanged += 1,
                 }
             }
             _ => self.others += 1,

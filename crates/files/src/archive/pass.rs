@@ -10,7 +10,7 @@ use vault::{Reader, Writer};
 
 use super::assemble::Assembly;
 use super::base::{Base, is_stored};
-use super::batch::{Batch, Done, Item, Known, Work};
+use super::batch::{Batch, Done, Item, Work};
 use super::worker::Worker;
 use super::{Archiver, BackupReport, boundary};
 use crate::source::Source;
@@ -33,7 +33,8 @@ impl Archiver<'_> {
         base: Base,
     ) -> Result<(Root, BackupReport)> {
         let threads = self.options.threads();
-        let (to_workers, batches) = bounded::<Batch>(threads * BATCHES_QUEUED);
+        let queued = threads * BATCHES_QUEUED;
+        let (to_workers, batches) = bounded::<Batch>(queued);
         let (results, from_workers) = unbounded::<Done>();
         std::thread::scope(|scope| {
             for _ in 0..threads {
@@ -48,8 +49,8 @@ impl Archiver<'_> {
                 writer,
                 reader,
                 base,
-                assembly: Assembly::new(builder, &self.owners),
-                batch: Batch::default(),
+                assembly: Assembly::new(builder, Worker::new(self, writer)),
+                batch: Batch::first_of(queued + threads + 1),
                 report: BackupReport::default(),
                 to_workers: Some(to_workers),
                 from_workers,
@@ -64,6 +65,7 @@ impl Archiver<'_> {
     /// A reading thread's life: until there are no more batches.
     fn work(&self, writer: &Writer, batches: &Receiver<Batch>, results: &Sender<Done>) {
         let mut worker = Worker::new(self, writer);
+        let _alarm = Alarm(results);
         for batch in batches {
             let done = worker.run(batch);
             let is_over = done.error.is_some();
@@ -75,6 +77,18 @@ impl Archiver<'_> {
         if let Err(error) = worker.flush() {
             let last = Done { number: u64::MAX, error: Some(error), ..Done::default() };
             let _ = results.send(last);
+        }
+    }
+}
+
+/// Ends the pass when its thread panics: what that thread had in hand will never be done.
+struct Alarm<'a>(&'a Sender<Done>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = Some(Error::Cancelled);
+            let _ = self.0.send(Done { number: u64::MAX, error, ..Done::default() });
         }
     }
 }
@@ -124,20 +138,19 @@ impl<K: NodeSink<Error = vault::Error>> Pass<'_, '_, K> {
 
     fn decide(&mut self, found: Found) -> Result<Item> {
         let entry = self.base.entry(&found.key);
-        let known = if entry.is_some() { Known::InBase } else { Known::New };
         let is_regular = found.stat.kind == EntryKind::File;
         if self.assembly.is_known_inode(&found.stat) {
-            return Ok(Item { found, known, work: Work::Link });
+            return Ok(Item { found, work: Work::Link(entry.map(Box::new)) });
         }
         let work = match entry {
             Some(entry) if self.may_reuse(&entry, &found)? => match is_regular {
                 true => Work::Reuse(Box::new(entry)),
                 false => Work::Keep(Box::new(entry)),
             },
-            _ if is_regular => Work::Read,
+            entry if is_regular => Work::Read(entry.map(Box::new)),
             _ => Work::Describe,
         };
-        Ok(Item { found, known, work })
+        Ok(Item { found, work })
     }
 
     /// Whether what the base has of a file need not be read again.

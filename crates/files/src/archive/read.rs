@@ -21,8 +21,8 @@ use crate::{Error, Result};
 
 /// What became of reading a file.
 pub(crate) enum ReadFile {
-    /// An entry, with the stat that it was made from and how much was read.
-    Entry { entry: Box<FileEntry>, stat: Stat, bytes_read: u64 },
+    /// An entry, of which inode it is, and how much was read.
+    Entry { entry: Box<FileEntry>, identity: (u64, u64), bytes_read: u64 },
     /// It is gone, as if the walk came later.
     Vanished,
     /// It cannot be read.
@@ -56,7 +56,8 @@ pub(crate) fn read_file(
         Err(ContentError::Source(error)) => return Ok(ReadFile::Unreadable(describe(error))),
     };
     let end = source.end();
-    if end < stat.size || Stat::of(&file).is_ok_and(|after| !after.is_same_state(&stat)) {
+    let is_as_before = Stat::of(&file).is_ok_and(|after| after.is_same_state(&stat));
+    if end < stat.size || !is_as_before {
         problems.add(&found.path(), "changed while it was read; it is kept as it was read");
     }
     cut_holes(&mut holes, end);
@@ -68,7 +69,7 @@ pub(crate) fn read_file(
         Vec::new()
     });
     place_extra(store, &mut entry, Extra { holes, ..with_xattrs(xattrs) })?;
-    Ok(ReadFile::Entry { entry: Box::new(entry), stat, bytes_read })
+    Ok(ReadFile::Entry { entry: Box::new(entry), identity: stat.identity(), bytes_read })
 }
 
 /// Reads the attributes of a file whose content is not read again. Its holes are the base's.
@@ -104,6 +105,9 @@ pub(crate) fn describe_file(
     let mut extra = Extra::default();
     if entry.kind == EntryKind::Symlink {
         match rustix::fs::readlinkat(&found.folder.fd, &found.name[..], Vec::new()) {
+            Ok(target) if target.is_empty() => {
+                return Ok(ReadFile::Unreadable("the link has no target".to_owned()));
+            }
             Ok(target) => extra.target = target.into_bytes(),
             Err(Errno::NOENT) => return Ok(ReadFile::Vanished),
             Err(error) => return Ok(ReadFile::Unreadable(describe(error))),
@@ -119,7 +123,8 @@ pub(crate) fn describe_file(
         }
     }
     place_extra(store, &mut entry, extra)?;
-    Ok(ReadFile::Entry { entry: Box::new(entry), stat: found.stat, bytes_read: 0 })
+    let identity = found.stat.identity();
+    Ok(ReadFile::Entry { entry: Box::new(entry), identity, bytes_read: 0 })
 }
 
 fn other_xattrs(found: &Found) -> Result<Vec<format::Xattr>, Errno> {
@@ -152,7 +157,8 @@ fn cut_holes(holes: &mut Vec<Hole>, end: u64) {
     });
 }
 
-/// Reads a file's data, hole after hole left out, up to the size that it had when it was opened.
+/// Reads a file's data, hole after hole left out, up to the size that it had when it was opened;
+/// to its end, if that was 0.
 struct FileSource<'a> {
     file: &'a OwnedFd,
     /// The ranges still to be read, the next one last.
@@ -165,6 +171,10 @@ struct FileSource<'a> {
 impl<'a> FileSource<'a> {
     fn new(file: &'a OwnedFd, holes: &[Hole], size: u64) -> Self {
         let mut ranges = data_ranges(holes, size);
+        if size == 0 {
+            // Some file systems cannot say how long a file is before it is read.
+            ranges.push(0..u64::MAX);
+        }
         ranges.reverse();
         Self { file, ranges, size, short: None }
     }

@@ -6,6 +6,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+mod races;
+mod vaults;
+
 use super::*;
 use crate::testing::{Reads, World};
 use crate::{Depth, Quiet, find, list, open_file};
@@ -61,7 +64,8 @@ fn force_reads_all_and_young_files_are_read_again() {
     let mut options = world.options();
     world.backup();
     options.force = true;
-    assert_eq!(world.backup_with(&options, &Quiet).unwrap().counts.bytes_read, 1);
+    let forced = world.backup_with(&options, &Quiet).unwrap().counts;
+    assert_eq!((forced.bytes_read, forced.files_unchanged), (1, 1), "read, and found the same");
 
     // A backup that began within two seconds of the change may have missed another change.
     options.force = false;
@@ -114,6 +118,27 @@ fn what_cannot_be_read_is_named_and_the_rest_is_kept() {
     }
     assert_eq!(report.problems.total(), 1);
     assert_eq!(report.counts.files_new, 1);
+}
+
+#[test]
+fn a_file_that_gives_nothing_is_named_and_one_of_unknown_length_is_read_whole() {
+    let mut world = World::new();
+    world.write("good", "x");
+    let mut options = world.options();
+    // To begin with, a process has no memory at address 0; and the system's files say size 0.
+    let memory = format!("/proc/{}/mem", std::process::id()).into_bytes();
+    options.paths.extend([memory.clone(), b"/proc/version".to_vec()]);
+
+    let report = world.backup_with(&options, &Quiet).unwrap();
+
+    let named: Vec<_> = report.problems.named().iter().map(|problem| &problem.path).collect();
+    assert_eq!(named, [&memory], "{:?}", report.problems);
+    assert_eq!(report.counts.files_new, 2);
+    let (reader, snapshot) = (world.vault.reader().unwrap(), world.latest());
+    assert!(matches!(find(&reader, &snapshot, &memory), Err(Error::NotFound { .. })));
+    let mut version = Vec::new();
+    open_file(&reader, &snapshot, b"/proc/version").unwrap().read_to_end(&mut version).unwrap();
+    assert_eq!(version, std::fs::read("/proc/version").unwrap());
 }
 
 #[test]

@@ -8,13 +8,15 @@ use format::FileEntry;
 use vault::Writer;
 
 use super::Archiver;
-use super::batch::{Batch, Done, DoneEntry, Item, Known, Names, Work};
+use super::batch::{Batch, Done, DoneEntry, Item, Names, Work};
 use super::content::ContentStore;
+use super::options::Change;
 use super::read::{ReadFile, describe_file, read_file, refresh_xattrs, stream_entry, stream_error};
 use crate::Result;
 use crate::owners::Owners;
 use crate::progress::{Cancel, Progress};
 use crate::stat::Stat;
+use crate::walk::Found;
 
 /// What one thread needs.
 pub(crate) struct Worker<'a> {
@@ -69,55 +71,74 @@ impl<'a> Worker<'a> {
         self.store.flush()
     }
 
-    fn item(&mut self, item: Item, done: &mut Done) -> Result<()> {
-        let Item { found, known, work } = item;
-        let reused = |known_entry: FileEntry, stat: &Stat| FileEntry {
-            content: known_entry.content,
-            extra: known_entry.extra,
-            ..stat.entry(self.owners)
-        };
-        let read = match work {
-            Work::Link => {
+    /// Does what is to be done with one file.
+    pub(crate) fn item(&mut self, item: Item, done: &mut Done) -> Result<()> {
+        let Item { found, work } = item;
+        match work {
+            Work::Link(base) => {
                 let (path, stat) = (found.path(), found.stat);
-                done.entries.push(DoneEntry::Link { key: found.key, path, stat, known });
-                return Ok(());
+                done.entries.push(DoneEntry::Link { key: found.key, path, stat, base });
             }
-            Work::Reuse(entry) => {
+            Work::Reuse(mut known) => {
                 self.progress.bytes_skipped(found.stat.size);
-                done.counts.count(&found.stat, true, true);
-                let names = Names::of(&found.stat);
-                let mut known_entry = *entry;
-                if known_entry.ctime != found.stat.ctime {
-                    refresh_xattrs(&self.store, &found, &mut known_entry)?;
+                if known.ctime != found.stat.ctime {
+                    refresh_xattrs(&self.store, &found, &mut known)?;
                 }
-                let entry = reused(known_entry, &found.stat);
-                done.entries.push(DoneEntry::Ready { key: found.key, entry, names });
-                return Ok(());
+                let entry = self.reused(*known, &found.stat);
+                done.push(&found, entry, Change::Unchanged);
             }
-            Work::Keep(entry) => {
-                let entry = Box::new(reused(*entry, &found.stat));
-                ReadFile::Entry { entry, stat: found.stat, bytes_read: 0 }
+            Work::Keep(known) => {
+                let entry = self.reused(*known, &found.stat);
+                done.push(&found, entry, Change::Unchanged);
             }
-            Work::Read => {
+            Work::Read(base) => {
                 self.progress.file(&found.path());
-                read_file(&mut self.store, self.owners, &found, &mut done.problems)?
+                let read = read_file(&mut self.store, self.owners, &found, &mut done.problems)?;
+                take_read(&found, read, base.as_deref(), done);
             }
-            Work::Describe => describe_file(&self.store, self.owners, &found, &mut done.problems)?,
-        };
-        let names = Names::of(&found.stat);
-        match read {
-            ReadFile::Vanished => done.entries.push(DoneEntry::Unreadable { names }),
-            ReadFile::Unreadable(reason) => {
-                done.problems.add(&found.path(), reason);
-                done.entries.push(DoneEntry::Unreadable { names });
-            }
-            ReadFile::Entry { entry, stat, bytes_read } => {
-                let counted = Stat { size: entry.size, ..stat };
-                done.counts.count(&counted, known == Known::InBase, false);
-                done.counts.bytes_read += bytes_read;
-                done.entries.push(DoneEntry::Ready { key: found.key, entry: *entry, names });
+            Work::Describe => {
+                let read = describe_file(&self.store, self.owners, &found, &mut done.problems)?;
+                take_read(&found, read, None, done);
             }
         }
         Ok(())
+    }
+
+    /// An entry with the base's content and attributes; all else is the walk's.
+    fn reused(&self, known: FileEntry, stat: &Stat) -> FileEntry {
+        FileEntry { content: known.content, extra: known.extra, ..stat.entry(self.owners) }
+    }
+}
+
+fn take_read(found: &Found, read: ReadFile, base: Option<&FileEntry>, done: &mut Done) {
+    let names = Names::of(&found.stat);
+    match read {
+        ReadFile::Vanished => done.entries.push(DoneEntry::Moved { names }),
+        ReadFile::Unreadable(reason) => {
+            done.problems.add(&found.path(), reason);
+            done.entries.push(DoneEntry::Unreadable { names });
+        }
+        ReadFile::Entry { entry, identity, bytes_read } => {
+            done.counts.bytes_read += bytes_read;
+            let change = Change::since(base, &entry);
+            if identity == found.stat.identity() {
+                done.push(found, *entry, change);
+                return;
+            }
+            // Another file took the name since the walk: the inode's other names have not its
+            // content.
+            done.entries.push(DoneEntry::Moved { names });
+            done.counts.count(entry.kind, entry.size, change);
+            let (key, names) = (found.key.clone(), Names::One);
+            done.entries.push(DoneEntry::Ready { key, entry: *entry, names });
+        }
+    }
+}
+
+impl Done {
+    fn push(&mut self, found: &Found, entry: FileEntry, change: Change) {
+        self.counts.count(entry.kind, entry.size, change);
+        let (key, names) = (found.key.clone(), Names::of(&found.stat));
+        self.entries.push(DoneEntry::Ready { key, entry, names });
     }
 }

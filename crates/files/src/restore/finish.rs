@@ -6,6 +6,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use format::{EntryKind, FileEntry};
+use rustix::fd::OwnedFd;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
@@ -94,7 +96,7 @@ fn link(
             return Ok(());
         }
     };
-    match try_link(target, first, &folder, &name) {
+    match try_link(target, first, &folder, &name, &entry) {
         Ok(()) => {
             writer.report.counts.links += 1;
             writer.progress.files_done(1);
@@ -107,8 +109,9 @@ fn link(
 fn try_link(
     target: &Target,
     first: &[u8],
-    folder: &rustix::fd::OwnedFd,
+    folder: &OwnedFd,
     name: &[u8],
+    entry: &FileEntry,
 ) -> Result<(), Errno> {
     let at = first.iter().rposition(|byte| *byte == b'/');
     let (first_folder, first_name) = match at {
@@ -117,12 +120,14 @@ fn try_link(
     };
     let first_folder = target.folder(first_folder)?;
     let first_stat = Stat::at(&first_folder, first_name)?;
-    if first_stat.kind == format::EntryKind::Folder {
-        return Err(Errno::ISDIR);
+    let first = (first_stat.kind, first_stat.size, first_stat.mtime.seconds);
+    if first != (EntryKind::File, entry.size, entry.mtime.seconds) {
+        // The first name was not restored; what stands there is something else.
+        return Err(Errno::STALE);
     }
     match Stat::at(folder, name) {
         Ok(stat) if stat.identity() == first_stat.identity() => return Ok(()),
-        Ok(stat) if stat.kind == format::EntryKind::Folder => return Err(Errno::ISDIR),
+        Ok(stat) if stat.kind == EntryKind::Folder => return Err(Errno::ISDIR),
         _ => {}
     }
     let temporary = temporary_name(name);

@@ -23,22 +23,30 @@ pub(crate) struct Item {
 }
 
 /// Files for one worker.
-#[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) number: u64,
     pub(crate) items: Vec<Item>,
     bytes: u64,
     folders: usize,
+    folders_max: usize,
 }
 
 /// A batch is full with so many files,
 const ITEMS_MAX: usize = 64;
 /// or so many bytes,
 const BYTES_MAX: u64 = 4 << 20;
-/// or files of so many folders.
+/// or files of so many folders,
 const FOLDERS_MAX: usize = 16;
+/// or of fewer, when so many handles are this batch's part of what a process may have open.
+const HANDLES_MAX: usize = 640;
 
 impl Batch {
+    /// The first of many batches, of which so many are under way at once.
+    pub(crate) fn first_of(under_way: usize) -> Self {
+        let folders_max = (HANDLES_MAX / under_way.max(1)).clamp(1, FOLDERS_MAX);
+        Self { number: 0, items: Vec::new(), bytes: 0, folders: 0, folders_max }
+    }
+
     pub(crate) fn push(&mut self, item: Item) {
         self.bytes = self.bytes.saturating_add(item.entry.size);
         let last = self.items.last().map(|last| &last.parent);
@@ -49,12 +57,13 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.items.len() >= ITEMS_MAX || self.bytes >= BYTES_MAX || self.folders >= FOLDERS_MAX
+        self.items.len() >= ITEMS_MAX || self.bytes >= BYTES_MAX || self.folders >= self.folders_max
     }
 
     /// This batch, leaving the next one.
     pub(crate) fn take(&mut self) -> Self {
-        let next = Self { number: self.number + 1, ..Self::default() };
+        let (number, folders_max) = (self.number + 1, self.folders_max);
+        let next = Self { number, items: Vec::new(), bytes: 0, folders: 0, folders_max };
         std::mem::replace(self, next)
     }
 }

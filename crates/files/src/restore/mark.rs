@@ -28,7 +28,8 @@ pub(crate) struct Mark(Vec<u8>);
 /// A target that may be written to.
 pub(crate) struct Opened {
     pub(crate) target: Target,
-    /// What holds for files that are there: a restore that goes on keeps what is complete.
+    /// What holds for files that are there: a restore that goes on keeps what is complete, unless
+    /// all was to be replaced: size and time do not tell then.
     pub(crate) overwrite: Overwrite,
     /// Whether it was not there before.
     pub(crate) is_created: bool,
@@ -55,8 +56,6 @@ impl Mark {
             Overwrite::Never if !is_fresh => {
                 return Err(Error::NotEmpty { path: PathText::new(path) });
             }
-            // What an interrupted restore completed stays, whatever it was to overwrite.
-            Overwrite::Always if is_resumed => Overwrite::Changed,
             other => other,
         };
         Ok(Opened { target, overwrite, is_created, is_fresh })

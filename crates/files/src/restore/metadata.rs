@@ -8,7 +8,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::options::{Privileges, RestoreReport};
+use super::options::{Devices, Privileges, RestoreOptions, RestoreReport};
 use crate::extra::{CAPABILITY, is_kept};
 use crate::walk::describe;
 
@@ -16,20 +16,27 @@ use crate::walk::describe;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     privileges: Privileges,
+    /// Whether device files are made.
+    pub(crate) devices: Devices,
     may_own: bool,
+}
+
+/// Whose an entry is by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owned {
+    /// Its own owner's and group's.
+    ByItsOwner,
+    /// Somebody else's, to whom it gave no rights.
+    ByAnother,
 }
 
 /// The bits that give the rights of others.
 const SETUID_SETGID: u16 = 0o6000;
 
 impl Rules {
-    pub(crate) fn new(privileges: Privileges) -> Self {
-        Self { privileges, may_own: rustix::process::geteuid().is_root() }
-    }
-
-    /// Whether device files are made.
-    pub(crate) fn makes_devices(&self) -> bool {
-        self.privileges == Privileges::Keep
+    pub(crate) fn new(options: &RestoreOptions) -> Self {
+        let RestoreOptions { privileges, devices, .. } = *options;
+        Self { privileges, devices, may_own: rustix::process::geteuid().is_root() }
     }
 
     /// Gives an open file or folder what its entry says.
@@ -42,17 +49,14 @@ impl Rules {
         report: &mut RestoreReport,
     ) {
         let mut failed = Failures::default();
-        let (uid, gid) = owner(entry);
-        match self.may_own {
-            true => failed.note("owner", rustix::fs::fchown(file, Some(uid), Some(gid))),
-            false => report.counts.owners_skipped += u64::from(is_of_another(entry)),
-        }
+        let own = |uid, gid| rustix::fs::fchown(file, Some(uid), Some(gid));
+        let owned = self.own(entry, own, &mut failed, report);
         for xattr in self.xattrs(extra, report) {
             let set =
                 rustix::fs::fsetxattr(file, &xattr.name[..], &xattr.value, XattrFlags::empty());
             failed.note(&String::from_utf8_lossy(&xattr.name), set);
         }
-        let mode = Mode::from_raw_mode(self.mode(entry, report).into());
+        let mode = Mode::from_raw_mode(self.mode(entry, owned, report).into());
         failed.note("mode", rustix::fs::fchmod(file, mode));
         failed.note("mtime", rustix::fs::futimens(file, &times(entry.mtime)));
         failed.report(path, report);
@@ -68,15 +72,9 @@ impl Rules {
         report: &mut RestoreReport,
     ) {
         let mut failed = Failures::default();
-        let (uid, gid) = owner(entry);
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        match self.may_own {
-            true => {
-                let owned = rustix::fs::chownat(folder, name, Some(uid), Some(gid), flags);
-                failed.note("owner", owned);
-            }
-            false => report.counts.owners_skipped += u64::from(is_of_another(entry)),
-        }
+        let own = |uid, gid| rustix::fs::chownat(folder, name, Some(uid), Some(gid), flags);
+        let owned = self.own(entry, own, &mut failed, report);
         #[cfg(target_os = "linux")]
         {
             let at = crate::extra::path_through_proc(folder, name);
@@ -87,7 +85,7 @@ impl Rules {
             }
         }
         if entry.kind != EntryKind::Symlink {
-            let mode = Mode::from_raw_mode(self.mode(entry, report).into());
+            let mode = Mode::from_raw_mode(self.mode(entry, owned, report).into());
             failed.note("mode", chmod_without_following(folder, name, mode));
         }
         let set = rustix::fs::utimensat(folder, name, &times(entry.mtime), flags);
@@ -95,13 +93,37 @@ impl Rules {
         failed.report(path, report);
     }
 
+    /// Gives an entry its owner, if this user may.
+    fn own(
+        &self,
+        entry: &FileEntry,
+        own: impl FnOnce(Uid, Gid) -> Result<(), Errno>,
+        failed: &mut Failures,
+        report: &mut RestoreReport,
+    ) -> Owned {
+        let is_owned = match self.may_own {
+            true => {
+                let owned = own(Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+                failed.note("owner", owned);
+                owned.is_ok()
+            }
+            false => {
+                let is_of_another = entry.uid != rustix::process::geteuid().as_raw();
+                report.counts.owners_skipped += u64::from(is_of_another);
+                !is_of_another && entry.gid == rustix::process::getegid().as_raw()
+            }
+        };
+        if is_owned { Owned::ByItsOwner } else { Owned::ByAnother }
+    }
+
     /// The mode that a restored entry gets.
-    pub(crate) fn mode(&self, entry: &FileEntry, report: &mut RestoreReport) -> u16 {
-        match self.privileges {
-            Privileges::Keep => entry.mode,
+    fn mode(&self, entry: &FileEntry, owned: Owned, report: &mut RestoreReport) -> u16 {
+        match (self.privileges, owned) {
+            (Privileges::Keep, Owned::ByItsOwner) => entry.mode,
             // On a folder, setgid gives no rights: it says whose group new files get.
-            Privileges::Mask if entry.kind == EntryKind::Folder => entry.mode,
-            Privileges::Mask => {
+            _ if entry.kind == EntryKind::Folder => entry.mode,
+            // Kept for another owner, setuid would give rights that nobody gave.
+            _ => {
                 report.counts.privileges_masked += u64::from(entry.mode & SETUID_SETGID != 0);
                 entry.mode & !SETUID_SETGID
             }
@@ -137,14 +159,6 @@ impl Failures {
             report.metadata.add(path, self.0.join(", "));
         }
     }
-}
-
-fn owner(entry: &FileEntry) -> (Uid, Gid) {
-    (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid))
-}
-
-fn is_of_another(entry: &FileEntry) -> bool {
-    entry.uid != rustix::process::geteuid().as_raw()
 }
 
 /// Sets the mtime; the access time stays.

@@ -18,8 +18,10 @@ pub struct RestoreOptions {
     pub patterns: Patterns,
     /// What happens to files that are there already.
     pub overwrite: Overwrite,
-    /// What happens to setuid, setgid, capabilities and device files.
+    /// What happens to setuid, setgid and capabilities.
     pub privileges: Privileges,
+    /// What happens to device files.
+    pub devices: Devices,
     /// How many threads fetch and write; at least four when `None`.
     pub threads: Option<NonZeroUsize>,
     /// Whether to count only, and write nothing.
@@ -35,6 +37,7 @@ impl RestoreOptions {
             patterns: Patterns::new(),
             overwrite: Overwrite::default(),
             privileges: Privileges::default(),
+            devices: Devices::default(),
             threads: None,
             dry_run: false,
         }
@@ -67,11 +70,21 @@ pub enum Overwrite {
 /// What happens to what gives programs the rights of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Privileges {
-    /// Setuid, setgid and capabilities are taken off, device files are not made.
+    /// Setuid, setgid and capabilities are taken off.
     #[default]
     Mask,
-    /// They are restored.
+    /// They are restored, where the owner is restored too.
     Keep,
+}
+
+/// What happens to what gives access to hardware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Devices {
+    /// Device files are left out.
+    #[default]
+    Skip,
+    /// They are made.
+    Make,
 }
 
 /// What a restore did.
@@ -105,8 +118,10 @@ pub struct RestoreCounts {
     pub bytes: u64,
     /// Entries whose owner was not set, as this user may not.
     pub owners_skipped: u64,
-    /// Entries that lost setuid, setgid or capabilities, and devices that were not made.
+    /// Entries that lost setuid, setgid or capabilities.
     pub privileges_masked: u64,
+    /// Device files that were left out.
+    pub devices_skipped: u64,
 }
 
 impl RestoreReport {
@@ -133,5 +148,6 @@ impl RestoreCounts {
         self.bytes += other.bytes;
         self.owners_skipped += other.owners_skipped;
         self.privileges_masked += other.privileges_masked;
+        self.devices_skipped += other.devices_skipped;
     }
 }

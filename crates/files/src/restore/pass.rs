@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
-use crypto::{ChunkId, DomainId};
-use format::{EntryKind, FileEntry, PathKey};
+use crypto::{ChunkId, Digest, DomainId};
+use format::{EntryKind, FileEntry, PathKey, Timestamp};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use vault::Reader;
@@ -22,7 +22,7 @@ use super::metadata::Rules;
 use super::options::{Overwrite, RestoreOptions, RestoreReport};
 use super::select::Selection;
 use super::target::{Replace, Target};
-use super::write::FileWriter;
+use super::write::{FileWriter, is_temporary_name};
 use crate::content::read_extra;
 use crate::error::Error;
 use crate::exclude::Matcher;
@@ -59,7 +59,7 @@ impl Restorer<'_> {
             match entry.kind {
                 EntryKind::File => {
                     report.counts.files += 1;
-                    report.counts.bytes += entry.size;
+                    report.counts.bytes = report.counts.bytes.saturating_add(entry.size);
                 }
                 EntryKind::Folder => report.counts.folders += 1,
                 _ => report.counts.others += 1,
@@ -89,7 +89,8 @@ impl Restorer<'_> {
         let mut sum = 0_u64;
         for listed in self.entries() {
             self.cancel.check()?;
-            let ListedEntry { path, entry, .. } = listed?;
+            // What is damaged will not be written; the restore itself names it.
+            let Ok(ListedEntry { path, entry, .. }) = listed else { break };
             if entry.kind != EntryKind::File || !selection.takes(&path, entry.kind) {
                 continue;
             }
@@ -98,7 +99,8 @@ impl Restorer<'_> {
             {
                 continue;
             }
-            let holes = read_extra(self.reader, self.domain, &path, &entry)?.holes;
+            let extra = read_extra(self.reader, self.domain, &path, &entry);
+            let holes = extra.unwrap_or_default().holes;
             let empty = holes.iter().fold(0_u64, |sum, hole| sum.saturating_add(hole.length));
             sum = sum.saturating_add(entry.size.saturating_sub(empty));
         }
@@ -121,7 +123,7 @@ impl Restorer<'_> {
                 target,
                 overwrite,
                 writer: self.writer(overwrite),
-                batch: Batch::default(),
+                batch: Batch::first_of(2 * threads + 1),
                 finisher: Finisher::default(),
                 folders: BTreeMap::new(),
                 has_forgotten: false,
@@ -139,11 +141,12 @@ impl Restorer<'_> {
     pub(crate) fn finish_target(&self, target: &Target, report: &mut RestoreReport) {
         let ListedEntry { path, entry, .. } = self.top;
         let Ok(extra) = read_extra(self.reader, self.domain, path, entry) else { return };
-        let rules = Rules::new(self.options.privileges);
+        let rules = Rules::new(self.options);
         rules.apply(target.root(), path, entry, &extra, report);
     }
 
     fn work(&self, overwrite: Overwrite, batches: &Receiver<Batch>, results: &Sender<Done>) {
+        let _alarm = Alarm(results);
         for batch in batches {
             let mut writer = self.writer(overwrite);
             let made = batch
@@ -162,7 +165,7 @@ impl Restorer<'_> {
         FileWriter {
             reader: self.reader,
             domain: self.domain,
-            rules: Rules::new(self.options.privileges),
+            rules: Rules::new(self.options),
             overwrite,
             progress: self.progress,
             cancel: self.cancel,
@@ -204,6 +207,23 @@ const LINKS_MAX: usize = 1 << 15;
 /// So many folders wait for their metadata; with more, those beyond get it in a walk of its own.
 const FOLDERS_OPEN_MAX: usize = 1 << 15;
 
+/// Ends the pass when its thread panics: what that thread had in hand will never be done.
+struct Alarm<'a>(&'a Sender<Done>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.send(Done { number: u64::MAX, result: Err(Error::Cancelled) });
+        }
+    }
+}
+
+/// Where the first name of an inode went, and the digest of what every further name must say.
+struct FirstName {
+    relative: Vec<u8>,
+    entry: Digest,
+}
+
 /// A folder's handle, or why there is none.
 type OpenedFolder = Result<Arc<OwnedFd>, Errno>;
 
@@ -220,7 +240,7 @@ struct Pass<'a, 'r> {
     folders: BTreeMap<Vec<u8>, ListedEntry>,
     /// Whether there were folders beyond what is remembered.
     has_forgotten: bool,
-    links: HashMap<(u64, u64), Vec<u8>>,
+    links: HashMap<(u64, u64), FirstName>,
     /// The folder of the entry before, relative, and its handle or why there is none.
     parent: Option<(Vec<u8>, OpenedFolder)>,
     to_workers: Option<Sender<Batch>>,
@@ -234,6 +254,10 @@ impl Pass<'_, '_> {
             self.restorer.cancel.check()?;
             let listed = match listed {
                 Ok(listed) => listed,
+                Err(Error::Damaged { path, message }) => {
+                    self.writer.report.damaged.add(path.as_str().as_bytes(), message);
+                    continue;
+                }
                 Err(error) if is_damage(&error) => {
                     // What lies behind an unreadable node of the tree cannot be named.
                     self.writer.report.damaged.add(&self.restorer.top.path, error);
@@ -261,7 +285,10 @@ impl Pass<'_, '_> {
         let mut shut = Vec::new();
         for listed in self.restorer.entries() {
             self.restorer.cancel.check()?;
-            let listed = listed?;
+            let listed = match listed {
+                Err(Error::Damaged { .. }) => continue,
+                other => other?,
+            };
             let is_folder = listed.entry.kind == EntryKind::Folder;
             if !is_folder || !selection.takes(&listed.path, listed.entry.kind) {
                 continue;
@@ -289,8 +316,8 @@ impl Pass<'_, '_> {
             Some(at) => (&relative[..at], &relative[at + 1..]),
             None => (&relative[..0], &relative[..]),
         };
-        if folder.is_empty() && name == MARK_NAME {
-            let reason = "has the name of a restore's own mark";
+        if (folder.is_empty() && name == MARK_NAME) || is_temporary_name(name) {
+            let reason = "has a name that restores use for their own files";
             self.writer.report.skipped.add(&listed.path, reason);
             return Ok(());
         }
@@ -385,11 +412,14 @@ impl Pass<'_, '_> {
         if entry.kind != EntryKind::File {
             return None;
         }
+        // What a further name says otherwise, the inode of the first does not hold.
+        let said = FileEntry { ctime: Timestamp::default(), ..entry.clone() };
+        let said = Digest::of(&said.encode());
         if let Some(first) = self.links.get(&inode) {
-            return Some(first.clone());
+            return (first.entry == said).then(|| first.relative.clone());
         }
         if self.links.len() < LINKS_MAX {
-            self.links.insert(inode, relative.to_vec());
+            self.links.insert(inode, FirstName { relative: relative.to_vec(), entry: said });
         }
         None
     }

@@ -271,19 +271,22 @@ fn a_damaged_file_is_named_and_not_made() {
     let mut bad = entry(EntryKind::File, b"");
     bad.size = 4;
     bad.content = Content::Chunks(vec![(crypto::ChunkId::from_bytes([9; 32]), 4)]);
-    let mut short = bad.clone();
-    short.content = Content::EMPTY;
+    let mut without_extra = bad.clone();
+    without_extra.content = Content::EMPTY;
+    without_extra.extra = format::ExtraAt::Chunk(crypto::ChunkId::from_bytes([8; 32]));
     let folder = entry(EntryKind::Folder, b"");
     let good = entry(EntryKind::File, b"");
     commit_tree(
         &mut world,
-        vec![(b"/", folder), (b"/bad", bad), (b"/short", short), (b"/good", good)],
+        vec![(b"/", folder), (b"/bad", bad), (b"/extra", without_extra), (b"/good", good)],
     );
 
     let report = world.restore_with(&RestoreOptions::new(world.target())).unwrap();
 
-    let named: Vec<_> = report.damaged.named().iter().map(|problem| &problem.path[..]).collect();
-    assert_eq!(named, [&b"/bad"[..], b"/short"]);
+    let problems = report.damaged.named().iter();
+    let mut named: Vec<_> = problems.map(|problem| &problem.path[..]).collect();
+    named.sort();
+    assert_eq!(named, [&b"/bad"[..], b"/extra"]);
     assert_eq!(described(&world.target()).len(), 1, "only the good file is there");
 }
 
@@ -310,4 +313,143 @@ fn patterns_choose_and_the_way_there_is_made() {
     assert_eq!(made, expected);
     let mode = world.target().join("b/deep").metadata().unwrap().mode();
     assert_eq!(mode & 0o7777, 0o711);
+}
+
+#[test]
+fn names_that_a_restore_uses_itself_are_left_out() {
+    let mut world = World::new();
+    let temporary = super::write::temporary_name(b"x");
+    let path = [b"/", &temporary[..]].concat();
+    let folder = entry(EntryKind::Folder, b"");
+    let mut evil = entry(EntryKind::File, b"");
+    evil.size = 4;
+    evil.content = Content::Chunks(vec![(content_id(&mut world, b"evil"), 4)]);
+    let x = entry(EntryKind::File, b"");
+    commit_tree(&mut world, vec![(b"/", folder), (&path, evil), (b"/x", x)]);
+
+    let report = world.restore_with(&RestoreOptions::new(world.target())).unwrap();
+
+    assert_eq!(report.skipped.total(), 1, "{report:?}");
+    assert_eq!(described(&world.target()).len(), 1);
+    assert_eq!(world.target().join("x").metadata().unwrap().len(), 0);
+}
+
+/// The name under which this vault stores content.
+fn content_id(world: &mut World, content: &[u8]) -> crypto::ChunkId {
+    let writer = world.vault.write(WriteOptions::default()).unwrap();
+    let id = writer.lane().store(ChunkKind::Content, content).unwrap().chunk.id;
+    writer.abandon().unwrap();
+    id
+}
+
+#[test]
+fn a_link_group_shares_an_inode_only_where_it_shares_content() {
+    let mut world = World::new();
+    let mut lost = entry(EntryKind::File, b"");
+    lost.link = Some(format::LinkGroup { device: 1 });
+    lost.size = 4;
+    lost.content = Content::Chunks(vec![(crypto::ChunkId::from_bytes([9; 32]), 4)]);
+    // Says that it is the same file, and is not.
+    let mut other = lost.clone();
+    other.content = Content::Chunks(vec![(content_id(&mut world, b"evil"), 4)]);
+    let folder = entry(EntryKind::Folder, b"");
+    commit_tree(
+        &mut world,
+        vec![(b"/", folder), (b"/a", lost.clone()), (b"/b", lost), (b"/c", other)],
+    );
+    // What lies there under the first name is not what the snapshot had.
+    std::fs::create_dir(world.target()).unwrap();
+    std::fs::write(world.target().join("a"), "older than the snapshot").unwrap();
+
+    let options =
+        RestoreOptions { overwrite: Overwrite::Changed, ..RestoreOptions::new(world.target()) };
+    let report = world.restore_with(&options).unwrap();
+
+    assert_eq!(report.damaged.total(), 2, "{report:?}");
+    assert!(!world.target().join("b").exists());
+    assert_eq!(std::fs::read(world.target().join("c")).unwrap(), b"evil");
+}
+
+#[test]
+fn an_interrupted_restore_that_replaces_all_goes_on_replacing_all() {
+    let mut world = World::new();
+    world.write("a", "right");
+    world.backup();
+    std::fs::create_dir(world.target()).unwrap();
+    std::fs::write(world.target().join("a"), "wrong").unwrap();
+    let modified = world.source().join("a").metadata().unwrap().modified().unwrap();
+    let wrong = std::fs::File::options().write(true).open(world.target().join("a")).unwrap();
+    wrong.set_modified(modified).unwrap();
+    let options = RestoreOptions { overwrite: Overwrite::Always, ..world.restore_options() };
+    let (reader, snapshot, cancel) = (world.vault.reader().unwrap(), world.latest(), Cancel::new());
+    cancel.raise();
+    let stopped = restore(&reader, &snapshot, &options, &crate::Quiet, &cancel);
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+
+    world.restore_with(&options).unwrap();
+
+    assert_eq!(std::fs::read(world.target().join("a")).unwrap(), b"right");
+}
+
+#[test]
+fn setuid_and_devices_are_asked_for_one_by_one() {
+    let mut world = World::new();
+    let folder = entry(EntryKind::Folder, b"");
+    let program = entry(EntryKind::File, b"");
+    let mut device = entry(EntryKind::CharDevice, b"");
+    device.device = 0x103;
+    device.mode = 0o600;
+    commit_tree(&mut world, vec![(b"/", folder), (b"/device", device), (b"/program", program)]);
+    for (privileges, devices, masked, skipped) in [
+        (Privileges::Mask, Devices::Skip, 1, 1),
+        (Privileges::Keep, Devices::Skip, 0, 1),
+        (Privileges::Mask, Devices::Make, 1, 0),
+        (Privileges::Keep, Devices::Make, 0, 0),
+    ] {
+        let target = world.target().join(format!("{privileges:?}-{devices:?}"));
+        let options = RestoreOptions { privileges, devices, ..RestoreOptions::new(&target) };
+        let report = world.restore_with(&options).unwrap();
+        let counts = report.counts;
+        assert_eq!((counts.privileges_masked, counts.devices_skipped), (masked, skipped));
+        let mode = target.join("program").metadata().unwrap().mode() & 0o7777;
+        assert_eq!(mode, if masked == 0 { 0o6755 } else { 0o755 });
+        // Who may not make devices is told so; none is made unasked.
+        let is_made = target.join("device").exists();
+        assert_eq!(is_made, devices == Devices::Make && report.is_complete(), "{report:?}");
+    }
+}
+
+#[test]
+fn an_entry_that_contradicts_itself_hides_no_other() {
+    let mut world = World::new();
+    let folder = entry(EntryKind::Folder, b"");
+    let mut bad = entry(EntryKind::File, b"");
+    bad.size = u64::MAX;
+    let good = entry(EntryKind::File, b"");
+    commit_tree(&mut world, vec![(b"/", folder), (b"/bad", bad), (b"/good", good)]);
+
+    let report = world.restore_with(&RestoreOptions::new(world.target())).unwrap();
+
+    assert_eq!(report.damaged.total(), 1, "{report:?}");
+    assert_eq!(report.damaged.named()[0].path, b"/bad");
+    assert!(world.target().join("good").exists());
+}
+
+#[test]
+fn a_panic_in_a_writing_thread_ends_the_restore() {
+    struct Panics;
+    impl Progress for Panics {
+        fn file(&self, _path: &[u8]) {
+            std::panic::resume_unwind(Box::new("as asked"));
+        }
+    }
+    let mut world = World::new();
+    world.write("a", "a");
+    world.backup();
+    let (reader, snapshot, options) =
+        (world.vault.reader().unwrap(), world.latest(), world.restore_options());
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        restore(&reader, &snapshot, &options, &Panics, &Cancel::new()).map(drop)
+    }));
+    assert!(ended.is_err());
 }

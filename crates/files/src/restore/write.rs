@@ -13,7 +13,7 @@ use vault::Reader;
 
 use super::item::Item;
 use super::metadata::Rules;
-use super::options::{Overwrite, RestoreReport};
+use super::options::{Devices, Overwrite, RestoreReport};
 use crate::content::{Chunks, data_length, read_chunk, read_extra};
 use crate::error::Error;
 use crate::extra::data_ranges;
@@ -135,8 +135,8 @@ impl FileWriter<'_> {
     fn write(&mut self, item: &Item) -> Result<(), Refusal> {
         let (path, entry) = (&item.path, &item.entry);
         let is_device = matches!(entry.kind, EntryKind::BlockDevice | EntryKind::CharDevice);
-        if is_device && !self.rules.makes_devices() {
-            self.report.counts.privileges_masked += 1;
+        if is_device && self.rules.devices == Devices::Skip {
+            self.report.counts.devices_skipped += 1;
             return Ok(());
         }
         let extra = read_extra(self.reader, self.domain, path, entry)?;
@@ -164,9 +164,6 @@ impl FileWriter<'_> {
         let Item { path, entry, .. } = item;
         let length = data_length(path, entry.size, &extra.holes)?;
         let file = create(&item.parent, temporary)?;
-        if !extra.holes.is_empty() {
-            rustix::fs::ftruncate(&file, entry.size)?;
-        }
         let mut ranges = data_ranges(&extra.holes, entry.size).into_iter();
         let mut range = ranges.next().unwrap_or(0..0);
         let mut written = 0;
@@ -195,6 +192,14 @@ impl FileWriter<'_> {
             let message = format!("its chunks have {written} bytes, not {length}");
             return Err(Error::damaged(path, message).into());
         }
+        if extra.holes.last().is_some_and(|hole| hole.offset + hole.length == entry.size) {
+            if written > 0 {
+                // After a power cut, a file of the full length must not lack its data: a restore
+                // that goes on would take it for complete.
+                rustix::fs::fdatasync(&file)?;
+            }
+            rustix::fs::ftruncate(&file, entry.size)?;
+        }
         self.report.counts.bytes += written;
         self.rules.apply(&file, path, entry, extra, &mut self.report);
         Ok(())
@@ -202,11 +207,12 @@ impl FileWriter<'_> {
 
     fn write_other(&mut self, item: &Item, temporary: &[u8], extra: &Extra) -> Result<(), Refusal> {
         let Item { path, entry, parent, .. } = item;
-        if make_other(parent, temporary, entry, extra) == Err(Errno::EXIST) {
-            rustix::fs::unlinkat(parent, temporary, AtFlags::empty())?;
-            make_other(parent, temporary, entry, extra)?;
-        } else if Stat::at(parent, temporary).is_err() {
-            make_other(parent, temporary, entry, extra)?;
+        match make_other(parent, temporary, entry, extra) {
+            Err(Errno::EXIST) => {
+                rustix::fs::unlinkat(parent, temporary, AtFlags::empty())?;
+                make_other(parent, temporary, entry, extra)?;
+            }
+            made => made?,
         }
         self.rules.apply_at((parent, temporary), path, entry, extra, &mut self.report);
         Ok(())
@@ -264,4 +270,9 @@ pub(crate) fn temporary_name(name: &[u8]) -> Vec<u8> {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!(".strongroom-{hash:016x}.part").into_bytes()
+}
+
+/// Whether a file of this name could be taken for one that is being written.
+pub(crate) fn is_temporary_name(name: &[u8]) -> bool {
+    name.starts_with(b".strongroom-") && name.ends_with(b".part")
 }

@@ -28,10 +28,12 @@ impl Names {
         self.arena.extend_from_slice(name);
     }
 
-    /// Orders what is left by its bytes, which is the order of keys too.
+    /// Orders all names by their bytes, which is the order of keys too. A name that a file system
+    /// gave twice, as the folder changed meanwhile, is kept once.
     pub(crate) fn sort(&mut self) {
-        let arena = &self.arena;
-        self.starts[self.taken..].sort_unstable_by_key(|start| name_at(arena, *start));
+        let Self { arena, starts, .. } = self;
+        starts.sort_unstable_by_key(|start| name_at(arena, *start));
+        starts.dedup_by_key(|start| name_at(arena, *start));
     }
 
     /// Takes the first name.
@@ -92,7 +94,7 @@ mod tests {
     fn names_come_out_in_the_order_of_their_bytes() {
         let mut names = Names::default();
         let long = [b'x'; 255];
-        for name in [&b"b"[..], b"\xff", b"a\x01", b"a", &long, b"\x01"] {
+        for name in [&b"b"[..], b"\xff", b"a\x01", b"a", &long, b"\x01", b"a"] {
             names.push(name);
         }
         names.sort();
