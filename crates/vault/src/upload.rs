@@ -161,13 +161,14 @@ impl Uploads {
             index.judge(ledger.state());
             return Ok(Commit::Again);
         };
-        // Bundles are for comfort: whoever appends next makes those that are missing.
-        let _ = ledger.write_bundles();
         if let Some((name, run)) = run {
             // The snapshot stands, whatever becomes of the index: who needs the run fetches it.
             let run = (name, &run);
             let _ = index.add_run(&shared.index_context(), run, shared.session, ledger.state());
         }
+        drop(index);
+        // Bundles are for comfort: whoever appends next makes those that are missing.
+        let _ = ledger.write_bundles();
         Ok(Commit::Done(appended.at.seq))
     }
 
