@@ -147,8 +147,13 @@ fn an_index_run_that_was_passed_over_is_said() {
     std::fs::remove_dir_all(world.path("home/cache")).unwrap();
 
     let listed = world.run(&["snapshots"]);
+    let verified = world.run(&["verify"]).expect(4);
 
     assert!(listed.err.contains("warning: what this run lists is not found"), "{}", listed.err);
+    // Each damaged object is named once.
+    let twice = |line: &str| line.split("index/").nth(2).is_some();
+    let damaged = verified.err.lines().filter(|line| line.starts_with("warning: index/"));
+    assert!(damaged.clone().count() > 0 && !damaged.into_iter().any(twice), "{}", verified.err);
     assert!(listed.err.contains("hint: "), "{}", listed.err);
 }
 

@@ -175,10 +175,13 @@ impl Context {
 
     /// Says what of the vault could not be read and did not stop the work.
     pub(crate) fn hear_warnings(&self, vault: &Vault) {
-        for text in vault.warnings() {
-            let hint = "`strongroom verify` names the objects that are damaged";
-            self.output.warning_with_hint(&text, hint);
+        let warnings = vault.warnings();
+        let Some((last, others)) = warnings.split_last() else { return };
+        for text in others {
+            self.output.warning(text);
         }
+        let hint = "`strongroom verify` names the objects that are damaged";
+        self.output.warning_with_hint(last, hint);
     }
 
     /// Something was found that the run must not end better than.

@@ -120,7 +120,10 @@ impl Report for Verified {
         let most = if self.is_verbose { usize::MAX } else { PATHS_SHOWN_MAX };
         let mut remarks = Vec::new();
         for damage in &self.found.damage {
-            remarks.push(Remark::new(format!("{}: {}", damage.object, damage.reason)));
+            remarks.push(match damage.reason.contains(&damage.object) {
+                true => Remark::new(&damage.reason),
+                false => Remark::new(format!("{}: {}", damage.object, damage.reason)),
+            });
             for hurt in damage.paths.iter().take(most) {
                 let (snapshot, path) = (short(hurt.snapshot), show_path(&hurt.path));
                 remarks.push(Remark::new(format!("  hurts {snapshot}:{path}")));
