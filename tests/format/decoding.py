@@ -467,14 +467,14 @@ def decode_frame(decoder):
 
     def chunk():
         ref, length = decode_chunk_ref(decoder), decoder.u32()
-        refuse_if(length > 16 << 20, "invalid", "length of a chunk")
+        refuse_if(not 1 <= length <= 16 << 20, "invalid", "length of a chunk")
         return ref, length
 
     chunks = decoder.list(65536, 37, chunk)
     plain = sum(length for _, length in chunks)
     refuse_if(plain > 16 << 20, "invalid", "length of a frame")
     fits = stored == plain if codec == 0 else stored < plain
-    refuse_if(not chunks or not fits, "invalid", "stored length")
+    refuse_if(stored == 0 or not fits, "invalid", "stored length")
     return {"codec": codec, "stored": stored, "plain": plain, "chunks": chunks}
 
 

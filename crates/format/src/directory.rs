@@ -244,10 +244,10 @@ fn decode_frame(d: &mut Decoder<'_>) -> Result<FrameEntry, DecodeError> {
     let chunks = d.list(FRAME_CHUNKS_MAX, CHUNK_ENTRY_BYTES, |d| {
         let chunk = ChunkRef::decode(d)?;
         let length = d.u32()?;
-        if length > CHUNK_BYTES_MAX {
-            return Err(d.invalid("a chunk's length", length.into()));
+        match length {
+            1..=CHUNK_BYTES_MAX => Ok(ChunkEntry { chunk, length }),
+            _ => Err(d.invalid("a chunk's length", length.into())),
         }
-        Ok(ChunkEntry { chunk, length })
     })?;
     let plain: u64 = chunks.iter().map(|c| u64::from(c.length)).sum();
     if plain > u64::from(FRAME_BYTES_MAX) {
@@ -259,7 +259,7 @@ fn decode_frame(d: &mut Decoder<'_>) -> Result<FrameEntry, DecodeError> {
         Codec::None => stored == plain,
         Codec::Zstd => stored < plain,
     };
-    if chunks.is_empty() || !fits {
+    if stored == 0 || !fits {
         return Err(d.invalid("a frame's stored length", stored));
     }
     Ok(FrameEntry { codec, stored_length, chunks })
@@ -299,9 +299,11 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_claims_more_than_it_can_hold_is_refused() {
-        let bad: [fn(&mut FrameEntry); 4] = [
+    fn a_frame_that_claims_more_or_less_than_it_can_hold_is_refused() {
+        let bad: [fn(&mut FrameEntry); 6] = [
             |f| f.stored_length = 16,
+            |f| f.stored_length = 0,
+            |f| f.chunks[0].length = 0,
             |f| f.chunks.clear(),
             |f| f.chunks[0].length = CHUNK_BYTES_MAX + 1,
             |f| f.codec = Codec::None,

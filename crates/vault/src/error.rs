@@ -158,8 +158,8 @@ pub enum Error {
         /// The most it may be.
         most: u64,
     },
-    /// A chunk is longer than a pack can hold.
-    #[error("a chunk of {length} bytes is longer than the limit of {max}")]
+    /// A chunk is empty, or longer than a pack can hold.
+    #[error("a chunk of {length} bytes is refused: it has 1 to {max}")]
     ChunkLength {
         /// Its length.
         length: usize,

@@ -88,6 +88,17 @@ fn store(writer: &Writer, contents: &[&[u8]]) -> (Vec<ChunkRef>, ChunkRef) {
     (chunks, root)
 }
 
+#[test]
+fn an_empty_chunk_and_one_beyond_the_limit_are_refused() {
+    let world = World::new(59);
+    let mut vault = world.open();
+    let writer = vault.write(WriteOptions::default()).unwrap();
+    for length in [0, format::CHUNK_BYTES_MAX as usize + 1] {
+        let stored = writer.lane().store(ChunkKind::Content, &vec![0; length]);
+        assert_eq!(stored.err().map(|error| error.kind()), Some(ErrorKind::Invalid));
+    }
+}
+
 fn draft(root: ChunkRef) -> SnapshotDraft {
     SnapshotDraft {
         name: "test".into(),
@@ -131,7 +142,7 @@ fn verify(vault: &mut Vault, depth: VerifyDepth) -> Verification {
 #[test]
 fn what_is_stored_comes_back_from_another_host() {
     let world = World::new(1);
-    let contents = [noise(1, 700_000), b"small".to_vec(), vec![], noise(2, 5_000_000)];
+    let contents = [noise(1, 700_000), b"small".to_vec(), vec![7], noise(2, 5_000_000)];
     let contents: Vec<&[u8]> = contents.iter().map(|c| &c[..]).collect();
     let (chunks, committed) = back_up(&mut world.open(), &contents);
 

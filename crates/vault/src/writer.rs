@@ -371,7 +371,7 @@ impl<'writer> Lane<'writer> {
     /// # Errors
     /// [`Error::ChunkLength`]; the first error of any upload.
     pub fn store(&mut self, kind: ChunkKind, plaintext: &[u8]) -> Result<Stored> {
-        if plaintext.len() > CHUNK_BYTES_MAX as usize {
+        if !(1..=CHUNK_BYTES_MAX as usize).contains(&plaintext.len()) {
             let length = plaintext.len();
             return Err(Error::ChunkLength { length, max: CHUNK_BYTES_MAX });
         }

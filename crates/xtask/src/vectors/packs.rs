@@ -68,9 +68,11 @@ fn directories(vectors: &mut Set) {
     cases.bad("chunk-kind-0", "invalid", "no chunk has the kind 0", &set(&bytes, 14, &[0]));
     cases.bad("chunk-kind-8", "invalid", "no chunk has the kind 8", &set(&bytes, 14, &[8]));
     type Change = (&'static str, &'static str, fn(&mut FrameEntry));
-    let changes: [Change; 6] = [
+    let changes: [Change; 8] = [
         ("no-chunks", "a frame without chunks", |f| f.chunks.clear()),
         ("zstd-not-shorter", "a zstd frame as long as its chunks", |f| f.stored_length = 16),
+        ("zstd-of-none", "a zstd frame of no bytes", |f| f.stored_length = 0),
+        ("chunk-of-none", "a chunk of no bytes", |f| f.chunks[0].length = 0),
         ("raw-too-short", "a raw frame shorter than its chunks", |f| f.codec = Codec::None),
         ("chunk-above-16-mib", "a chunk of 16 MiB and a byte", |f| {
             f.chunks[0].length = (16 << 20) + 1;
@@ -90,7 +92,7 @@ fn directories(vectors: &mut Set) {
         cases.bad(name, "invalid", comment, &bad.encode());
     }
     let mut many = good;
-    many.frames[0].chunks = vec![chunk(ChunkKind::Content, 1, 0); 3];
+    many.frames[0].chunks = vec![chunk(ChunkKind::Content, 1, 8); 3];
     let bytes = set(&many.encode(), 10, &[1, 0, 1, 0]);
     cases.bad("chunks-too-many", "limit", "65,537 chunks in a frame", &bytes);
 }
