@@ -497,9 +497,11 @@ def decode_run(decoder):
     def listing():
         name, session, kind = decoder.raw(32), decoder.raw(16), decoder.u8()
         refuse_if(kind not in PACKS, "invalid", "kind of pack")
-        epoch, length, frames = decoder.u32(), decoder.u64(), decode_directory(decoder)
-        stored = sum(frame["stored"] for frame in frames)
-        refuse_if(length > 1 << 32 or stored > length, "invalid", "stream length")
+        epoch, length = decoder.u32(), decoder.u64()
+        start = decoder.at
+        frames = decode_directory(decoder)
+        payload = sum(frame["stored"] for frame in frames) + decoder.at - start + 4
+        refuse_if(not 8 + payload <= length <= 1 << 32, "invalid", "stream length")
         kinds = {ref[0] for frame in frames for ref, _ in frame["chunks"]}
         alien = any((k in CONTENT_KINDS) != (kind == 1) for k in kinds)
         refuse_if(alien, "invalid", "kind of chunk in this pack")

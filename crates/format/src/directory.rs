@@ -132,6 +132,14 @@ impl Directory {
         self.frames.iter().map(|f| u64::from(f.stored_length)).sum()
     }
 
+    /// How many bytes the stream of a pack with these frames has at least: its payload's length,
+    /// frames, directory, and the directory's length.
+    pub fn stream_length_min(&self) -> u64 {
+        let chunks = self.frames.iter().map(|f| f.chunks.len()).sum();
+        let directory = Self::encoded_len(self.frames.len(), chunks) + TRAILER_BYTES;
+        crypto::PAYLOAD_START + self.frames_length() + directory as u64
+    }
+
     /// How many bytes a directory of these frames and chunks takes.
     pub fn encoded_len(frames: usize, chunks: usize) -> usize {
         1 + 4 + frames * FRAME_ENTRY_BYTES + chunks * CHUNK_ENTRY_BYTES

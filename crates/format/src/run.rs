@@ -83,7 +83,7 @@ impl PackListing {
         let epoch = Epoch(d.u32()?);
         let stream_length = d.u64()?;
         let directory = Directory::decode_from(d)?;
-        if stream_length > OBJECT_BYTES_MAX || directory.frames_length() > stream_length {
+        if stream_length > OBJECT_BYTES_MAX || directory.stream_length_min() > stream_length {
             return Err(d.invalid("a pack's stream length", stream_length));
         }
         let content = kind == ObjectKind::ContentPack;

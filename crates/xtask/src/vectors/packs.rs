@@ -135,6 +135,9 @@ fn runs(vectors: &mut Set) {
     cases.good("none", "no packs", &found, &Run::default().encode());
     let merged = Run::new(vec![content.clone(), other]).encode();
     cases.good("two-sessions", "packs of two sessions", &[("packs", "2".into())], &merged);
+    let least = set(&bytes, 58, &[161, 0, 0, 0, 0, 0, 0, 0]);
+    let comment = "the first pack's stream has room for its payload and no more";
+    cases.good("no-padding", comment, &[("packs", "2".into())], &least);
     cases.bad_ends(&bytes);
     cases.bad_version(&bytes);
     cases.bad("packs-huge", "limit", "more packs than allowed", &set(&bytes, 1, &[0xff; 4]));
@@ -142,7 +145,9 @@ fn runs(vectors: &mut Set) {
         ("kind-run", 53, vec![3]),
         ("kind-0", 53, vec![0]),
         ("stream-above-4-gib", 58, vec![1, 0, 0, 0, 1, 0, 0, 0]),
-        ("stream-too-short", 58, vec![14, 0, 0, 0, 0, 0, 0, 0]),
+        ("stream-below-frames", 58, vec![14, 0, 0, 0, 0, 0, 0, 0]),
+        // 8 + 15 of frames + 134 of directory + 4 = 161.
+        ("stream-one-byte-short", 58, vec![160, 0, 0, 0, 0, 0, 0, 0]),
     ] {
         cases.bad(name, "invalid", "a field outside its limits", &set(&bytes, at, &others));
     }
