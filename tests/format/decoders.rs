@@ -73,9 +73,11 @@ fn structure(vector: &Vector, bytes: &[u8]) -> Result<(), Class> {
             let chunks: usize = directory.frames.iter().map(|frame| frame.chunks.len()).sum();
             found(vector, "chunks", chunks);
         })?,
-        "pack-payload" => split_pack(bytes).map(|(frames, _)| {
+        "pack-payload" => {
+            let kind = ObjectKind::from_u8(vector.value("kind")).unwrap();
+            let (frames, _) = split_pack(bytes, kind)?;
             found(vector, "frames-length", frames.len());
-        })?,
+        }
         "run" => Run::decode(bytes).map(|run| found(vector, "packs", run.packs.len()))?,
         "node" => Node::decode(bytes).map(|node| {
             found(vector, "level", node.level());
@@ -322,9 +324,9 @@ impl From<PackSplitError> for Class {
         match error {
             PackSplitError::Short { .. } => Self("short"),
             PackSplitError::Directory(error) => error.into(),
-            PackSplitError::DirectoryLength { .. } | PackSplitError::FramesLength { .. } => {
-                Self("invalid")
-            }
+            PackSplitError::DirectoryLength { .. }
+            | PackSplitError::FramesLength { .. }
+            | PackSplitError::ChunkKind { .. } => Self("invalid"),
         }
     }
 }

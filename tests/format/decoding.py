@@ -483,13 +483,20 @@ def decode_directory(decoder):
     return decoder.list(1 << 20, 9, lambda: decode_frame(decoder))
 
 
-def split_pack(payload):
+def refuse_aliens(frames, pack):
+    kinds = {ref[0] for frame in frames for ref, _ in frame["chunks"]}
+    alien = any((kind in CONTENT_KINDS) != (pack == 1) for kind in kinds)
+    refuse_if(alien, "invalid", "kind of chunk in this pack")
+
+
+def split_pack(payload, kind):
     refuse_if(len(payload) < 4, "short")
     length = struct.unpack("<I", payload[-4:])[0]
     start = len(payload) - 4 - length
     refuse_if(start < 0, "invalid", "length of the directory")
     frames = whole(payload[start:-4], decode_directory)
     refuse_if(sum(frame["stored"] for frame in frames) != start, "invalid", "frames")
+    refuse_aliens(frames, kind)
     return start, frames
 
 
@@ -502,9 +509,7 @@ def decode_run(decoder):
         frames = decode_directory(decoder)
         payload = sum(frame["stored"] for frame in frames) + decoder.at - start + 4
         refuse_if(not 8 + payload <= length <= 1 << 32, "invalid", "stream length")
-        kinds = {ref[0] for frame in frames for ref, _ in frame["chunks"]}
-        alien = any((k in CONTENT_KINDS) != (kind == 1) for k in kinds)
-        refuse_if(alien, "invalid", "kind of chunk in this pack")
+        refuse_aliens(frames, kind)
         return {"name": name, "session": session, "kind": kind, "epoch": epoch,
                 "length": length, "frames": frames}
 

@@ -275,7 +275,8 @@ JUDGES = {
     "list-of-objects": judge_list(decode_object_ref, 29),
     "directory": simple(decode_directory, ("frames", len),
                         ("chunks", lambda frames: sum(len(f["chunks"]) for f in frames))),
-    "pack-payload": lambda v: {"frames-length": str(split_pack(v.data())[0])},
+    "pack-payload": lambda v: {"frames-length": str(
+        split_pack(v.data(), v.number("kind"))[0])},
     "run": simple(decode_run, ("packs", len)),
     "node": judge_node,
     "child": simple(decode_child, ("count", lambda c: c[1]), ("bytes", lambda c: c[2])),

@@ -2,7 +2,7 @@
 //! encodes back to the same bytes. The suite asserts it of random and damaged bytes, the fuzz
 //! targets of what a fuzzer finds.
 
-use crypto::{Bundle, Header, SignedCertificate, Slot, VerifyingKey};
+use crypto::{Bundle, Header, ObjectKind, SignedCertificate, Slot, VerifyingKey};
 use format::{
     Child, CommitBody, Config, Descriptor, Directory, Extra, FileEntry, LabelBody, List, Node,
     NodeEncoder, ObjectRef, PathKey, RecipeNode, Ref, ReportBody, Run, SignedRecord, TagsBody,
@@ -144,10 +144,12 @@ pub fn directory(data: &[u8]) {
 
 /// A pack's payload.
 pub fn pack_payload(data: &[u8]) {
-    if let Ok((frames, directory)) = split_pack(data) {
-        let encoded = directory.encode();
-        let trailer = Directory::encode_trailer(encoded.len());
-        assert_eq!([frames, &encoded, &trailer].concat(), data);
+    for kind in [ObjectKind::ContentPack, ObjectKind::MetadataPack] {
+        if let Ok((frames, directory)) = split_pack(data, kind) {
+            let encoded = directory.encode();
+            let trailer = Directory::encode_trailer(encoded.len());
+            assert_eq!([frames, &encoded, &trailer].concat(), data);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     CHUNK_BYTES_MAX, ChunkId, DecodeError, Decoder, Encoder, FRAME_BYTES_MAX, FRAME_CHUNKS_MAX,
     PACK_FRAMES_MAX,
 };
+use crypto::ObjectKind;
 
 /// What a chunk holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,6 +56,14 @@ impl ChunkKind {
     /// metadata packs and are named by `K_node`.
     pub fn is_content(self) -> bool {
         matches!(self, Self::Content | Self::Body)
+    }
+
+    /// The kind of pack that chunks of this kind lie in.
+    pub fn pack(self) -> ObjectKind {
+        match self.is_content() {
+            true => ObjectKind::ContentPack,
+            false => ObjectKind::MetadataPack,
+        }
     }
 
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -179,14 +188,20 @@ impl Directory {
         Ok(Self { frames })
     }
 
+    /// The kind of the first chunk that has no place in an object of this kind.
+    pub(crate) fn alien_in(&self, kind: ObjectKind) -> Option<ChunkKind> {
+        let mut kinds = self.frames.iter().flat_map(|f| &f.chunks).map(|c| c.chunk.kind);
+        kinds.find(|chunk| chunk.pack() != kind)
+    }
+
     /// The directory's length as it ends a payload, after the directory.
     pub fn encode_trailer(directory_len: usize) -> [u8; TRAILER_BYTES] {
         u32::try_from(directory_len).expect("a directory is shorter than its pack").to_le_bytes()
     }
 }
 
-/// Takes a pack's payload apart: its frames' bytes and its directory.
-pub fn split_pack(payload: &[u8]) -> Result<(&[u8], Directory), PackSplitError> {
+/// Takes the payload of a pack of this kind apart: its frames' bytes and its directory.
+pub fn split_pack(payload: &[u8], kind: ObjectKind) -> Result<(&[u8], Directory), PackSplitError> {
     let (rest, trailer) = payload
         .split_last_chunk::<TRAILER_BYTES>()
         .ok_or(PackSplitError::Short { payload: payload.len() })?;
@@ -203,7 +218,10 @@ pub fn split_pack(payload: &[u8]) -> Result<(&[u8], Directory), PackSplitError> 
             actual: frames.len() as u64,
         });
     }
-    Ok((frames, directory))
+    match directory.alien_in(kind) {
+        None => Ok((frames, directory)),
+        Some(chunk) => Err(PackSplitError::ChunkKind { chunk, pack: kind }),
+    }
 }
 
 /// Why a payload is no pack's.
@@ -233,6 +251,14 @@ pub enum PackSplitError {
         listed: u64,
         /// What lies before it.
         actual: u64,
+    },
+    /// A chunk lies in a pack of the other kind.
+    #[error("a chunk of kind {chunk:?} lies in a {pack}")]
+    ChunkKind {
+        /// The chunk's kind.
+        chunk: ChunkKind,
+        /// The pack's.
+        pack: ObjectKind,
     },
 }
 
@@ -300,10 +326,13 @@ mod tests {
         assert_eq!(encoded.len(), Directory::encoded_len(2, 3));
         let trailer = Directory::encode_trailer(encoded.len());
         let payload = [&[0xaa; 15][..], &encoded, &trailer].concat();
-        assert_eq!(split_pack(&payload), Ok((&[0xaa; 15][..], directory())));
+        let kind = ObjectKind::ContentPack;
+        assert_eq!(split_pack(&payload, kind), Ok((&[0xaa; 15][..], directory())));
         for wrong in [&payload[..3], &payload[1..], &payload[..payload.len() - 1]] {
-            assert!(split_pack(wrong).is_err());
+            assert!(split_pack(wrong, kind).is_err());
         }
+        let (chunk, pack) = (ChunkKind::Content, ObjectKind::MetadataPack);
+        assert_eq!(split_pack(&payload, pack), Err(PackSplitError::ChunkKind { chunk, pack }));
     }
 
     #[test]

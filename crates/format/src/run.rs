@@ -86,9 +86,7 @@ impl PackListing {
         if stream_length > OBJECT_BYTES_MAX || directory.stream_length_min() > stream_length {
             return Err(d.invalid("a pack's stream length", stream_length));
         }
-        let content = kind == ObjectKind::ContentPack;
-        let mut kinds = directory.frames.iter().flat_map(|f| &f.chunks).map(|c| c.chunk.kind);
-        if let Some(other) = kinds.find(|k| k.is_content() != content) {
+        if let Some(other) = directory.alien_in(kind) {
             return Err(d.invalid("a chunk's kind in a pack of this type", other.code().into()));
         }
         Ok(Self { name, session, kind, epoch, stream_length, directory })

@@ -78,7 +78,8 @@ fn read_pack(
         return Ok((object.len() as u64, 0));
     }
     let payload = reader.open_pack(listing, &object)?;
-    let (frames, directory) = split_pack(&payload).map_err(|e| Error::object(name, e))?;
+    let (frames, directory) =
+        split_pack(&payload, listing.kind).map_err(|e| Error::object(name, e))?;
     if directory != listing.directory {
         return Err(Error::object(name, "its directory is not the one that its index run lists"));
     }

@@ -98,10 +98,14 @@ fn directories(vectors: &mut Set) {
 }
 
 fn packs(vectors: &mut Set) {
-    let mut cases = vectors.structure("pack-payload", &[]);
-    let directory = directory(ChunkKind::Node).encode();
-    let trailer = Directory::encode_trailer(directory.len());
-    let bytes = [&[0xaa; 15][..], &directory, &trailer].concat();
+    let fields = [("kind", ObjectKind::MetadataPack.to_u8().to_string())];
+    let mut cases = vectors.structure("pack-payload", &fields);
+    let payload = |directory: &Directory| {
+        let directory = directory.encode();
+        let trailer = Directory::encode_trailer(directory.len());
+        [&[0xaa; 15][..], &directory, &trailer].concat()
+    };
+    let bytes = payload(&directory(ChunkKind::Node));
     let found = [("frames-length", "15".into())];
     cases.good("two-frames", "15 bytes of frames, directory, length", &found, &bytes);
     cases.bad("three-bytes", "short", "too short for a length", &bytes[..3]);
@@ -109,9 +113,15 @@ fn packs(vectors: &mut Set) {
     let comment = "the directory would begin before the payload";
     cases.bad("directory-too-long", "invalid", comment, &set(&bytes, end - 4, &[0xff; 4]));
     let comment = "the directory's length is one less";
-    let less = set(&bytes, end - 4, &[trailer[0] - 1]);
+    let less = set(&bytes, end - 4, &[bytes[end - 4] - 1]);
     cases.bad("directory-one-less", "version", comment, &less);
     cases.bad("frames-one-less", "invalid", "a byte of frames is missing", &bytes[1..]);
+    let comment = "chunks of content in a metadata pack";
+    cases.bad("content-in-metadata", "invalid", comment, &payload(&directory(ChunkKind::Content)));
+    let mut mixed = directory(ChunkKind::Node);
+    mixed.frames[1].chunks[0].chunk.kind = ChunkKind::Body;
+    let comment = "one store's body among nodes";
+    cases.bad("one-alien", "invalid", comment, &payload(&mixed));
     let more = splice(&bytes, 0..0, &[0xaa]);
     cases.bad("frames-one-more", "invalid", "a byte of frames too many", &more);
 }
