@@ -54,7 +54,9 @@ fn strip_prefix(text: &str) -> Result<&str> {
     let version = text
         .strip_prefix("strongroom-key-")
         .and_then(|rest| rest.split_once(':'))
-        .and_then(|(version, _)| version.parse().ok());
+        .and_then(|(text, _)| Some((text, text.parse::<u32>().ok()?)))
+        .filter(|(text, version)| version.to_string() == *text)
+        .map(|(_, version)| version);
     Err(version.map_or(Error::NotAKeyFile, |version| Error::KeyFileVersion { version }))
 }
 

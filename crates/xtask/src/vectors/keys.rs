@@ -269,6 +269,8 @@ fn key_file(vectors: &mut Set) {
     cases.good("owner", "an owner's", &[("role", "owner".into())], text.as_bytes());
     cases.bad("not-one", "key-file", "something else", b"ssh-ed25519 AAAA");
     cases.bad("version-2", "key-file", "a newer version", &set(bytes, 15, b"2"));
+    let comment = "a version with a leading zero is no key file's";
+    cases.bad("version-01", "key-file", comment, &splice(bytes, 15..16, b"01"));
     cases.bad(
         "letter-changed",
         "key-file",
