@@ -358,8 +358,9 @@ class Bundle:
             size = 4 + 32 * sum(name in HELD[self.role] for name in OF_EPOCH)
             read = lambda: (decoder.u32(), decode_epoch_keys(decoder, self.role))
             epochs = decoder.list(4096, size, read)
-            order = strictly_rising([epoch for epoch, _ in epochs])
-            refuse_if(not order, "not-canonical", "epochs")
+            first = epochs[0][0] if epochs else 0
+            order = [epoch for epoch, _ in epochs] == list(range(first, first + len(epochs)))
+            refuse_if(not epochs or not order, "not-canonical", "epochs")
             self.epochs = dict(epochs)
         decoder.finish()
         if self.role == "owner":

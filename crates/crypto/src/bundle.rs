@@ -4,7 +4,8 @@
 //! and its role's keys of every epoch. It travels only sealed in a [`crate::Slot`] or as a key
 //! file. The encoding is canonical: version u8 = 1 ‖ vault id ‖ suite u16 ‖ role u8, then for
 //! the owner R, else domain ‖ Ed25519 seed ‖ X-Wing seed ‖ local ‖ the role's lasting keys ‖
-//! u32 count of epochs ‖ each {epoch u32, the role's keys of it}, epochs rising. DESIGN §6.
+//! u32 count of epochs ‖ each {epoch u32, the role's keys of it}: one at least, without a gap
+//! from the first to the last. DESIGN §6.
 
 use std::collections::BTreeMap;
 
@@ -202,12 +203,14 @@ impl MemberSecrets {
         let mut epochs = BTreeMap::new();
         for _ in 0..count {
             let epoch = Epoch(decoder.u32()?);
-            if epochs.last_key_value().is_some_and(|(last, _)| *last >= epoch) {
-                return Err(
-                    DecodeError::NotCanonical { what: "the bundle's list of epochs" }.into()
-                );
+            let last = epochs.last_key_value().map(|(last, _): (&Epoch, _)| *last);
+            if last.is_some_and(|last| last.0.checked_add(1) != Some(epoch.0)) {
+                return Err(NOT_CANONICAL.into());
             }
             epochs.insert(epoch, EpochKeys::read(decoder, role)?);
+        }
+        if epochs.is_empty() {
+            return Err(NOT_CANONICAL.into());
         }
         Ok(Self { role, domain, member, local, lasting, epochs })
     }
@@ -239,3 +242,5 @@ impl MemberSecrets {
 const VERSION: u8 = 1;
 const CLEAR_BYTES: usize = 1 + VaultId::BYTES + 2 + 1;
 const EPOCH_BYTES: usize = size_of::<u32>();
+const NOT_CANONICAL: DecodeError =
+    DecodeError::NotCanonical { what: "the bundle's list of epochs" };

@@ -191,6 +191,13 @@ fn bundle(vectors: &mut Set) {
     cases.bad("epochs-swapped", "not-canonical", "epoch 1 stands before epoch 0", &swapped);
     let twice = [&bytes[..count + 4], first, first].concat();
     cases.bad("epoch-twice", "not-canonical", "epoch 0 stands there twice", &twice);
+    let gap = set(&bytes, count + 4 + first.len(), &[2]);
+    cases.bad("epochs-with-a-gap", "not-canonical", "epoch 2 follows epoch 0", &gap);
+    let none = with(&bytes[..count], &[0; 4]);
+    cases.bad("no-epochs", "not-canonical", "a member's bundle without epochs", &none);
+    let later = [&bytes[..count], &[1, 0, 0, 0], second].concat();
+    let found = [("role", "writer".into()), ("vault", world.vault().to_string())];
+    cases.good("first-epoch-1", "a bundle may begin with a later epoch", &found, &later);
     let owner = bundle(Role::Owner).encode();
     let comment = "the root secret makes another vault id";
     cases.bad("owner-of-another", "other-vault", comment, &flip(&owner, 40));
