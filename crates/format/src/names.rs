@@ -5,7 +5,7 @@
 
 use places::{NamePrefix, ObjectName};
 
-use crate::{Digest, Seq};
+use crate::{Digest, Seq, SessionId};
 
 /// Makes the names of a vault's objects.
 pub struct VaultNames;
@@ -109,9 +109,16 @@ pub enum NamedObject {
     /// A long list of a record.
     List(Digest),
     /// What a probe left behind.
-    Probe,
+    Probe([u8; 16]),
     /// A slot of a store's stream.
-    Stream,
+    Stream {
+        /// The stream's id.
+        id: [u8; 16],
+        /// The epoch of its author.
+        epoch: u64,
+        /// The slot's number.
+        slot: u64,
+    },
 }
 
 /// The name of a record: its number, and its digest in a vault for a single writer.
@@ -134,7 +141,7 @@ impl NamedObject {
         }
         let (folder, rest) = text.split_once('/')?;
         match folder {
-            "keys" => Some(Self::Slot(*crate::SessionId::as_bytes(&rest.parse().ok()?))),
+            "keys" => Some(Self::Slot(random_name(rest)?)),
             "packs" => {
                 let (fan, digest) = rest.split_once('/')?;
                 (digest.get(..2) == Some(fan)).then_some(())?;
@@ -150,15 +157,26 @@ impl NamedObject {
             },
             "bundles" => {
                 let (first, last) = rest.split_once('-')?;
-                Some(Self::Bundle(number(first)?, number(last)?))
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::Bundle(first, last))
             }
             "checkpoints" => Some(Self::Checkpoint(number(rest)?)),
             "lists" => Some(Self::List(rest.parse().ok()?)),
-            "probe" => Some(Self::Probe),
-            "streams" => Some(Self::Stream),
+            "probe" => Some(Self::Probe(random_name(rest)?)),
+            "streams" => {
+                let (id, rest) = rest.split_once('/')?;
+                let (epoch, slot) = rest.split_once('/')?;
+                let (epoch, slot) = (number(epoch)?.0, number(slot)?.0);
+                Some(Self::Stream { id: random_name(id)?, epoch, slot })
+            }
             _ => None,
         }
     }
+}
+
+/// 32 hex digits.
+fn random_name(text: &str) -> Option<[u8; 16]> {
+    Some(*text.parse::<SessionId>().ok()?.as_bytes())
 }
 
 fn number(text: &str) -> Option<Seq> {
@@ -207,11 +225,37 @@ mod tests {
         for (name, object) in cases {
             assert_eq!(NamedObject::parse(&name), Some(object), "{name}");
         }
+        let digits = "07".repeat(16);
+        let parse = |text: String| NamedObject::parse(&text.parse().unwrap());
+        assert_eq!(parse(format!("probe/{digits}")), Some(NamedObject::Probe([7; 16])));
+        let stream = NamedObject::Stream { id: [7; 16], epoch: 3, slot: 255 };
+        let name = format!("streams/{digits}/0000000000000003/00000000000000ff");
+        assert_eq!(parse(name), Some(stream));
     }
 
     #[test]
     fn a_name_that_the_format_does_not_make_names_nothing() {
-        for text in ["packs/00/11", "ledger/1", "ledger/+000000000000001", "other/thing", "keys/"] {
+        let number = "0000000000000001";
+        let random = "00112233445566778899aabbccddeeff";
+        let longer = format!("{random}0");
+        for text in [
+            "packs/00/11",
+            "ledger/1",
+            "ledger/+000000000000001",
+            "other/thing",
+            "keys/",
+            "probe/1",
+            &format!("probe/{longer}"),
+            &format!("probe/{random}/0"),
+            &format!("bundles/{number}-0000000000000000"),
+            "streams/1",
+            &format!("streams/{random}"),
+            &format!("streams/{random}/{number}"),
+            &format!("streams/{random}/{number}/1"),
+            &format!("streams/{random}/1/{number}"),
+            &format!("streams/{longer}/{number}/{number}"),
+            &format!("streams/{random}/{number}/{number}/{number}"),
+        ] {
             let Ok(name) = text.parse::<ObjectName>() else { continue };
             assert_eq!(NamedObject::parse(&name), None, "{text}");
         }
