@@ -23,11 +23,17 @@ impl PathKey {
     pub fn from_components<'a>(
         components: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, PathKeyError> {
-        let mut key = Self::root();
+        let mut key = Vec::new();
+        let mut last = None;
         for component in components {
-            key = key.child(component)?;
+            check_name(component)?;
+            if let Some(separator) = last.replace(key.len()) {
+                key[separator] = 1;
+            }
+            key.push(0);
+            push_escaped(&mut key, component)?;
         }
-        Ok(key)
+        Ok(Self(key))
     }
 
     /// The key of an absolute path, such as `/srv/data`; empty components are passed over.
@@ -37,25 +43,17 @@ impl PathKey {
 
     /// The key of what is called `name` in this folder.
     pub fn child(&self, name: &[u8]) -> Result<Self, PathKeyError> {
-        let bad = name.is_empty() || name == b"." || name == b".." || name.contains(&b'/');
-        if bad || name.contains(&0) {
-            return Err(PathKeyError::Name { name: String::from_utf8_lossy(name).into_owned() });
-        }
+        check_name(name)?;
         let mut key = self.listing_prefix();
-        for byte in name {
-            match byte {
-                1..=2 => key.extend_from_slice(&[2, byte + 1]),
-                _ => key.push(*byte),
-            }
-        }
-        if key.len() > PATH_BYTES_MAX {
-            return Err(PathKeyError::Long { length: key.len() });
-        }
+        push_escaped(&mut key, name)?;
         Ok(Self(key))
     }
 
     /// Reads a key that a tree holds.
     pub fn decode(bytes: &[u8]) -> Result<Self, PathKeyError> {
+        if bytes.len() > PATH_BYTES_MAX {
+            return Err(PathKeyError::Long { length: bytes.len() });
+        }
         let key = Self(bytes.to_vec());
         let again = Self::from_components(key.components()?.iter().map(|c| &c[..]))?;
         if again != key {
@@ -162,6 +160,27 @@ impl std::fmt::Display for PathKey {
     }
 }
 
+fn check_name(name: &[u8]) -> Result<(), PathKeyError> {
+    let bad = matches!(name, b"" | b"." | b"..") || name.iter().any(|b| matches!(b, 0 | b'/'));
+    match bad {
+        true => Err(PathKeyError::Name { name: String::from_utf8_lossy(name).into_owned() }),
+        false => Ok(()),
+    }
+}
+
+fn push_escaped(key: &mut Vec<u8>, name: &[u8]) -> Result<(), PathKeyError> {
+    for byte in name {
+        match byte {
+            1..=2 => key.extend_from_slice(&[2, byte + 1]),
+            _ => key.push(*byte),
+        }
+    }
+    match key.len() {
+        0..=PATH_BYTES_MAX => Ok(()),
+        length => Err(PathKeyError::Long { length }),
+    }
+}
+
 /// Why something is no key of a file tree.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathKeyError {
@@ -229,6 +248,18 @@ mod tests {
         assert_eq!(key("/a/b/c").parent(), Some(key("/a/b")));
         assert_eq!(key("/a").parent(), Some(PathKey::root()));
         assert_eq!(PathKey::root().parent(), None);
+    }
+
+    #[test]
+    fn the_deepest_path_reads_back_and_one_name_more_is_too_long() {
+        let names = PATH_BYTES_MAX / 2;
+        let deepest = PathKey::from_components(std::iter::repeat_n(&b"x"[..], names)).unwrap();
+        assert_eq!(deepest.as_bytes().len(), PATH_BYTES_MAX);
+        assert_eq!(PathKey::decode(deepest.as_bytes()), Ok(deepest.clone()));
+        let long = PathKeyError::Long { length: PATH_BYTES_MAX + 2 };
+        let more = std::iter::repeat_n(&b"x"[..], names + 1);
+        assert_eq!(PathKey::from_components(more), Err(long.clone()));
+        assert_eq!(deepest.child(b"x"), Err(long));
     }
 
     #[test]
