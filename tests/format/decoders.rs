@@ -296,7 +296,8 @@ impl From<crypto::Error> for Class {
             | Error::Commitment { .. }
             | Error::Segment { .. }
             | Error::Small { .. }
-            | Error::WrongPassphrase => "authentication",
+            | Error::SlotDamaged => "authentication",
+            Error::WrongPassphrase => "passphrase",
             Error::PublicKey { .. } => "public-key",
             Error::Signature { .. } => "signature",
             Error::MemberMismatch { .. } => "member",

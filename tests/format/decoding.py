@@ -432,14 +432,17 @@ def open_slot(data, passphrase):
     refuse_if(suite not in (1, 2), "suite")
     vault, factors = decoder.raw(32), decoder.u8()
     memory, passes, lanes, salt = decoder.u32(), decoder.u32(), decoder.u32(), decoder.raw(32)
+    commitment = decoder.raw(32)
     refuse_if(len(data) - decoder.at < 40, "short", "small box")
     refuse_if(factors != 1, "factors")
     sane = memory <= 4 << 20 and 1 <= passes <= 16 and 1 <= lanes <= 64 and memory >= 8 * lanes
     refuse_if(not sane, "limit", "Argon2")
     hashed = Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes,
                       memory_cost=memory).derive(passphrase)
+    expected = kdf(hashed, "slot-commit", bytes([factors]))
+    refuse_if(not hmac.compare_digest(commitment, expected), "passphrase")
     key = kdf(hashed, "slot", bytes([factors]))
-    bundle = Bundle(small_open(suite, key, 0x82, vault, data[:80], data[80:]))
+    bundle = Bundle(small_open(suite, key, 0x82, vault, data[:112], data[112:]))
     refuse_if(bundle.vault != vault, "other-vault")
     refuse_if(bundle.suite != suite, "other-suite")
     return bundle

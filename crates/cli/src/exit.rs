@@ -381,6 +381,9 @@ fn key_hint(error: &KeyError) -> Option<&'static str> {
         KeyError::WrongPassphrase => {
             "type it again, check that --vault is the right one, or give a key file with --key"
         }
+        KeyError::SlotDamaged => {
+            "give a key file with --key, or bring the slot back from a copy of the vault"
+        }
         KeyError::EmptyPassphrase => "choose a passphrase that is hard to guess",
         KeyError::KdfLimits { .. } => "choose a --kdf-memory from 32KiB to 4GiB, such as 256MiB",
         KeyError::KdfMemory { .. } => "free some memory: a passphrase needs as much as at `init`",

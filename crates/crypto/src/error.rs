@@ -221,9 +221,12 @@ pub enum Error {
         /// The id of the keys in it.
         actual: MemberId,
     },
-    /// The slot did not open with this passphrase.
-    #[error("the passphrase does not open the key slot: it is wrong, or the slot is damaged")]
+    /// The slot was sealed with another passphrase, or its salt or parameters were changed.
+    #[error("the passphrase is wrong: it is not the one that the key slot was made with")]
     WrongPassphrase,
+    /// The slot was sealed with this passphrase and was changed since.
+    #[error("the key slot is damaged: the passphrase is right, but what it seals does not open")]
+    SlotDamaged,
     /// An empty passphrase.
     #[error("the passphrase is empty")]
     EmptyPassphrase,

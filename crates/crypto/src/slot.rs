@@ -1,12 +1,15 @@
 //! A key slot: a role bundle sealed under a passphrase.
 //!
 //! version u8 = 1 ‖ suite u16 ‖ vault id ‖ factors u8 ‖ Argon2id memory KiB u32 ‖ passes u32 ‖
-//! lanes u32 ‖ salt[32], in clear, then small(bundle) to the end. The key is
-//! KDF(Argon2id(passphrase, salt), "slot", factors u8); everything in clear is authenticated
-//! with the bundle. A slot lies in a place that others can write to, so its Argon2 parameters
-//! have limits that are checked before anything is allocated. Argon2id: RFC 9106. DESIGN §6.
+//! lanes u32 ‖ salt[32] ‖ commitment[32], in clear, then small(bundle) to the end. With the hash
+//! Argon2id(passphrase, salt), the key is KDF(hash, "slot", factors u8) and the commitment
+//! KDF(hash, "slot-commit", factors u8): no slot opens under two passphrases, and a wrong one is
+//! told from damage. Everything in clear is authenticated with the bundle. A slot lies in a place
+//! that others can write to, so its Argon2 parameters have limits that are checked before anything
+//! is allocated. Argon2id: RFC 9106. DESIGN §6.
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
 use crate::entropy::draw;
@@ -41,14 +44,16 @@ impl Slot {
         if passphrase.is_empty() {
             return Err(Error::EmptyPassphrase);
         }
-        let clear = Clear {
+        let mut clear = Clear {
             suite: bundle.suite(),
             vault_id: bundle.vault_id(),
             factors: FACTOR_PASSPHRASE,
             parameters,
             salt: draw(entropy),
+            commitment: [0; KEY_BYTES],
         };
-        let key = clear.key(passphrase)?;
+        let Derived { key, commitment } = clear.derive(passphrase)?;
+        clear.commitment = *commitment;
         let mut out = clear.encode();
         let sealed = seal_small(
             clear.suite,
@@ -86,20 +91,23 @@ impl Slot {
     ///
     /// # Errors
     /// [`Error::KdfLimits`] and [`Error::Factors`] before any work; [`Error::KdfMemory`];
-    /// [`Error::WrongPassphrase`] when the passphrase is wrong or the slot was changed, which
-    /// cannot be told apart; those of [`Bundle::decode`]; [`Error::OtherVault`] and
-    /// [`Error::OtherSuite`] when the bundle is not of the slot's vault.
+    /// [`Error::WrongPassphrase`] when the commitment is not the passphrase's: it is wrong, or
+    /// salt, parameters or commitment were changed; [`Error::SlotDamaged`] when it is the
+    /// passphrase's and the rest was changed; those of [`Bundle::decode`]; [`Error::OtherVault`]
+    /// and [`Error::OtherSuite`] when the bundle is not of the slot's vault.
     pub fn open(&self, passphrase: &[u8]) -> Result<Bundle> {
         let clear = &self.clear;
         if clear.factors != FACTOR_PASSPHRASE {
             return Err(Error::Factors { factors: clear.factors });
         }
-        let key = clear.key(passphrase)?;
+        let Derived { key, commitment } = clear.derive(passphrase)?;
+        verify_slices_are_equal(&commitment[..], &clear.commitment)
+            .map_err(|_| Error::WrongPassphrase)?;
         let kind = SmallKind::KeySlot;
         let names = clear.encode();
         let plain = open_small(clear.suite, &key, kind, clear.vault_id, &names, &self.sealed)
             .map(Zeroizing::new)
-            .map_err(|_| Error::WrongPassphrase)?;
+            .map_err(|_| Error::SlotDamaged)?;
         let bundle = Bundle::decode(&plain)?;
         if bundle.vault_id() != clear.vault_id {
             let (expected, actual) = (clear.vault_id, bundle.vault_id());
@@ -205,6 +213,13 @@ struct Clear {
     factors: u8,
     parameters: Argon2Parameters,
     salt: [u8; 32],
+    commitment: [u8; KEY_BYTES],
+}
+
+/// What follows from a passphrase.
+struct Derived {
+    key: SymmetricKey,
+    commitment: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 impl Clear {
@@ -223,6 +238,7 @@ impl Clear {
                 lanes: decoder.u32()?,
             },
             salt: decoder.array()?,
+            commitment: decoder.array()?,
         })
     }
 
@@ -236,13 +252,15 @@ impl Clear {
             .u32(self.parameters.memory_kib)
             .u32(self.parameters.passes)
             .u32(self.parameters.lanes)
-            .raw(&self.salt);
+            .raw(&self.salt)
+            .raw(&self.commitment);
         encoder.finish()
     }
 
-    fn key(&self, passphrase: &[u8]) -> Result<SymmetricKey> {
+    fn derive(&self, passphrase: &[u8]) -> Result<Derived> {
         let hash = self.parameters.hash(passphrase, &self.salt)?;
-        Ok(SymmetricKey::from_bytes(kdf::derive(&hash[..], "slot", &[self.factors])))
+        let key = SymmetricKey::from_bytes(kdf::derive(&hash[..], "slot", &[self.factors]));
+        Ok(Derived { key, commitment: kdf::derive(&hash[..], "slot-commit", &[self.factors]) })
     }
 }
 

@@ -40,6 +40,8 @@ pub fn open_slot(place: &dyn Place, vault: crypto::VaultId, passphrase: &[u8]) -
         match slot.open(passphrase) {
             Ok(bundle) if bundle.vault_id() == vault => return Ok(bundle),
             Ok(_) => {}
+            // That its own slot is damaged says more than that it is not another's.
+            Err(_) if matches!(last, Error::Crypto(crypto::Error::SlotDamaged)) => {}
             Err(error) => last = error.into(),
         }
     }

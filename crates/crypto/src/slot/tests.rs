@@ -43,12 +43,29 @@ fn a_slot_with_any_byte_changed_does_not_open() {
         // The low bit keeps changed Argon2 parameters cheap; other bits are refused or cost much.
         changed[at] ^= 1;
         let opened = Slot::decode(&changed).and_then(|slot| slot.open(b"correct horse"));
-        assert!(opened.is_err(), "byte {at} was ignored");
+        let error = opened.err().unwrap_or_else(|| panic!("byte {at} was ignored"));
+        match at {
+            48..112 => assert_eq!(error, Error::WrongPassphrase, "salt or commitment, byte {at}"),
+            112.. => assert_eq!(error, Error::SlotDamaged, "byte {at}"),
+            _ => {}
+        }
     }
     for length in 0..bytes.len() {
         let opened = Slot::decode(&bytes[..length]).and_then(|slot| slot.open(b"correct horse"));
         assert!(opened.is_err());
     }
+}
+
+#[test]
+fn a_damaged_slot_is_told_from_a_wrong_passphrase() {
+    let (mut bytes, _) = slot(Suite::Aes256Gcm);
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let damaged = Slot::decode(&bytes).unwrap();
+    assert_eq!(damaged.open(b"wrong horse").err(), Some(Error::WrongPassphrase));
+    assert_eq!(damaged.open(b"correct horse").err(), Some(Error::SlotDamaged));
+    assert_eq!(Error::SlotDamaged.kind(), ErrorKind::Corrupt);
+    assert_eq!(Error::WrongPassphrase.kind(), ErrorKind::Denied);
 }
 
 #[test]

@@ -311,7 +311,7 @@ fn slot(vectors: &mut Set) {
     let second = Bundle::owner(world.root.duplicate(), Suite::ChaCha20Poly1305);
     cases.good("owner-suite-2", "the same under suite 2", &found, &seal(&second));
     cases.bad("empty", "short", "there are no bytes", &[]);
-    cases.bad("only-clear", "short", "nothing is sealed in it", &bytes[..80]);
+    cases.bad("only-clear", "short", "nothing is sealed in it", &bytes[..112]);
     cases.bad_version(&bytes);
     cases.bad("suite-0", "suite", "no suite has the code 0", &set(&bytes, 1, &[0]));
     let comment = "another suite than it was sealed with";
@@ -330,7 +330,16 @@ fn slot(vectors: &mut Set) {
     ] {
         cases.bad(name, "limit", "refused before any work", &set(&bytes, at, &others));
     }
-    for (name, at) in [("salt-changed", 50), ("nonce-changed", 81), ("text-changed", 110)] {
+    for (name, at) in [("salt-changed", 50), ("commitment-changed", 111)] {
+        cases.bad(name, "passphrase", "a bit was changed", &flip(&bytes, at));
+    }
+    let parameters = Argon2Parameters::CHEAP_FOR_TESTS;
+    let other = Slot::seal(b"another horse", parameters, &owner, &world.entropy)
+        .expect("the cheap parameters are within the limits");
+    cases.bad("other-passphrase", "passphrase", "made with another passphrase", &other);
+    let comment = "the other passphrase's box behind this one's commitment";
+    cases.bad("other-box", "authentication", comment, &with(&bytes[..112], &other[112..]));
+    for (name, at) in [("nonce-changed", 113), ("text-changed", 142)] {
         cases.bad(name, "authentication", "a bit was changed", &flip(&bytes, at));
     }
     cases.bad("one-byte-short", "authentication", "the tag is cut", &bytes[..bytes.len() - 1]);
