@@ -660,7 +660,28 @@ def decode_entry(data):
     refuse_if(form == 1 and entry["extra"] == empty, "not-canonical", "empty extra")
     alien = entry["type"] != "file" and entry["content"] != {"chunks": []}
     refuse_if(alien, "not-canonical", "content of what is no file")
+    alien = entry["type"] not in ("file", "symlink") and entry["size"]
+    refuse_if(alien, "not-canonical", "size of what is neither file nor link")
+    alien = not entry["type"].endswith("device") and entry["device"]
+    refuse_if(alien, "not-canonical", "device number of what is no device")
+    if form < 2:
+        check_extra(entry, entry["extra"])
+    else:
+        known = sum(length for _, length in entry["content"].get("chunks", []))
+        refuse_if(known > entry["size"], "not-canonical", "size of a file")
     return entry
+
+
+def check_extra(entry, extra):
+    """What an entry and its extra metadata say of one another."""
+    link, file = entry["type"] == "symlink", entry["type"] == "file"
+    refuse_if(link != bool(extra["target"]), "not-canonical", "target of a link")
+    holes, chunks = extra["holes"], entry["content"].get("chunks")
+    end = sum(holes[-1]) if holes else 0
+    refuse_if(end > (entry["size"] if file else 0), "not-canonical", "holes")
+    left = (entry["size"] if file else 0) - sum(length for _, length in holes)
+    fits = left > 0 if chunks is None else left == sum(length for _, length in chunks)
+    refuse_if(not fits, "not-canonical", "size of a file")
 
 
 def decode_extra(decoder):

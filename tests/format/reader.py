@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from decoding import (
-    APPENDS, KINDS, Opened, Refused, chunk_id, decode_certificate, decode_child,
+    APPENDS, KINDS, Opened, Refused, check_extra, chunk_id, decode_certificate, decode_child,
     decode_chunk_ref, decode_config, decode_descriptor, decode_entry, decode_extra_chunk,
     decode_header, decode_key_file, decode_node, decode_object_ref, decode_recipe, decode_record,
     decode_ref, decode_run, digest, open_body, open_whole, path_key, decode_path_key, record_hash,
@@ -351,7 +351,9 @@ class Vault:
     def extra(self, entry):
         if "extra-chunk" not in entry:
             return entry["extra"]
-        return whole(self.chunk(EXTRA, entry["extra-chunk"]), decode_extra_chunk)
+        extra = whole(self.chunk(EXTRA, entry["extra-chunk"]), decode_extra_chunk)
+        check_extra(entry, extra)
+        return extra
 
     def content(self, entry):
         """The chunks of a file, in order, holes left out. §8.3, §8.5."""

@@ -26,7 +26,9 @@ pub fn read_extra(
         ExtraAt::Inline(extra) => Ok(extra.clone()),
         ExtraAt::Chunk(id) => {
             let bytes = reader.chunk(domain, ChunkRef { kind: ChunkKind::Extra, id: *id })?;
-            Extra::decode(&bytes).map_err(|error| Error::decode(path, error))
+            let extra = Extra::decode(&bytes).map_err(|error| Error::decode(path, error))?;
+            entry.check_extra(&extra).map_err(|error| Error::decode(path, error))?;
+            Ok(extra)
         }
     }
 }

@@ -196,13 +196,7 @@ impl FileEntry {
             code => return Err(d.invalid("where extra metadata lies", code.into())),
         };
         d.finish()?;
-        if matches!(&extra, ExtraAt::Inline(extra) if extra.is_empty()) {
-            return Err(DecodeError::NotCanonical { what: "empty extra metadata" });
-        }
-        if kind != EntryKind::File && content != Content::EMPTY {
-            return Err(DecodeError::NotCanonical { what: "the content of what is no file" });
-        }
-        Ok(Self {
+        let entry = Self {
             kind,
             mode,
             uid,
@@ -217,7 +211,58 @@ impl FileEntry {
             device,
             content,
             extra,
-        })
+        };
+        entry.check()?;
+        Ok(entry)
+    }
+
+    /// Checks extra metadata that were read from a chunk against the entry that names it.
+    ///
+    /// # Errors
+    /// [`DecodeError::NotCanonical`] for a link without target and a target without link, for holes
+    /// of what is no file or beyond its end, and for content and holes that are not the size.
+    pub fn check_extra(&self, extra: &Extra) -> Result<(), DecodeError> {
+        if (self.kind == EntryKind::Symlink) == extra.target.is_empty() {
+            return Err(DecodeError::NotCanonical { what: "the target of a symbolic link" });
+        }
+        let end = extra.holes.last().map_or(0, |h| h.offset.saturating_add(h.length));
+        if end > self.size || (self.kind != EntryKind::File && end > 0) {
+            return Err(DecodeError::NotCanonical { what: "the holes of a file" });
+        }
+        let holes: u64 = extra.holes.iter().map(|hole| hole.length).sum();
+        if !self.content.may_have(self.data_size().saturating_sub(holes)) {
+            return Err(DecodeError::NotCanonical { what: "the size of a file" });
+        }
+        Ok(())
+    }
+
+    /// Checks what fields say of one another.
+    fn check(&self) -> Result<(), DecodeError> {
+        let wrong = |what| Err(DecodeError::NotCanonical { what });
+        if self.kind != EntryKind::File && self.content != Content::EMPTY {
+            return wrong("the content of what is no file");
+        }
+        if !matches!(self.kind, EntryKind::File | EntryKind::Symlink) && self.size > 0 {
+            return wrong("the size of what is neither file nor link");
+        }
+        if !matches!(self.kind, EntryKind::BlockDevice | EntryKind::CharDevice) && self.device > 0 {
+            return wrong("the device number of what is no device");
+        }
+        match &self.extra {
+            ExtraAt::None => self.check_extra(&Extra::default()),
+            ExtraAt::Inline(extra) if extra.is_empty() => wrong("empty extra metadata"),
+            ExtraAt::Inline(extra) => self.check_extra(extra),
+            // Its holes are not known here, only that content leaves room for them.
+            ExtraAt::Chunk(_) if self.content.known_length() > Some(self.data_size()) => {
+                wrong("the size of a file")
+            }
+            ExtraAt::Chunk(_) => Ok(()),
+        }
+    }
+
+    /// The size of a file; 0 for a link, whose size is its target's.
+    fn data_size(&self) -> u64 {
+        if self.kind == EntryKind::File { self.size } else { 0 }
     }
 }
 
@@ -249,6 +294,19 @@ impl Timestamp {
 impl Content {
     /// The content of what has none.
     pub const EMPTY: Self = Self::Chunks(Vec::new());
+
+    /// Its length, unless only a recipe knows it.
+    fn known_length(&self) -> Option<u64> {
+        match self {
+            Self::Chunks(chunks) => Some(chunks.iter().map(|(_, length)| u64::from(*length)).sum()),
+            Self::Recipe { .. } => None,
+        }
+    }
+
+    /// Whether it may be so long; a recipe always names something.
+    fn may_have(&self, length: u64) -> bool {
+        self.known_length().map_or(length > 0, |known| known == length)
+    }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         match d.u8()? {
@@ -384,6 +442,42 @@ mod tests {
         entry.content = Content::Chunks(vec![(ChunkId::from_bytes([1; 32]), 1); CHUNKS_INLINE_MAX]);
         entry.extra = ExtraAt::Chunk(ChunkId::from_bytes([2; 32]));
         assert!(entry.encode().len() <= ENTRY_BYTES_MAX, "{}", entry.encode().len());
+    }
+
+    #[test]
+    fn fields_that_contradict_one_another_are_refused() {
+        let inline = |extra: Extra| ExtraAt::Inline(extra);
+        let target = || Extra { target: b"there".to_vec(), ..Extra::default() };
+        let folder = |f: &mut FileEntry| {
+            (f.kind, f.size, f.content, f.extra) =
+                (EntryKind::Folder, 0, Content::EMPTY, ExtraAt::None);
+        };
+        let bad: [&dyn Fn(&mut FileEntry); 9] = [
+            &|f| f.size = 69,
+            &|f| f.size = 71,
+            &|f| f.extra = ExtraAt::None,
+            &|f| f.extra = inline(target()),
+            &|f| f.device = 1,
+            &|f| (f.size, f.extra) = (59, ExtraAt::Chunk(ChunkId::from_bytes([2; 32]))),
+            &|f| {
+                folder(f);
+                f.kind = EntryKind::Symlink;
+            },
+            &|f| {
+                folder(f);
+                f.size = 1;
+            },
+            &|f| {
+                let holes = vec![Hole { offset: 0, length: 10 }];
+                folder(f);
+                f.extra = inline(Extra { holes, ..Extra::default() });
+            },
+        ];
+        for (number, change) in bad.iter().enumerate() {
+            let mut entry = entry();
+            change(&mut entry);
+            assert!(FileEntry::decode(&entry.encode()).is_err(), "change {number} was taken");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use format::{
 use places::Time;
 
 use super::world::SESSION;
-use super::{Set, hex, set, with};
+use super::{Cases, Set, hex, set, with};
 
 pub(crate) fn add(vectors: &mut Set) {
     path_keys(vectors);
@@ -82,7 +82,13 @@ fn entries(vectors: &mut Set) {
     let bytes = entry().encode();
     let kind = |name: &str| [("type", name.to_string())];
     cases.good("file", "a file of one chunk", &kind("file"), &bytes);
-    let inline = FileEntry { extra: ExtraAt::Inline(extra()), ..entry() };
+    let holes = |content: u32, extra| FileEntry {
+        size: 4096 + (1 << 30) + 100,
+        content: Content::Chunks(vec![(ChunkId::from_bytes([1; 32]), content)]),
+        extra,
+        ..entry()
+    };
+    let inline = holes(4086 + 100, ExtraAt::Inline(extra()));
     cases.good("file-with-extra", "attributes and holes inline", &kind("file"), &inline.encode());
     let chunk = ExtraAt::Chunk(ChunkId::from_bytes([3; 32]));
     let recipe = Content::Recipe { root: ChunkId::from_bytes([2; 32]), level: 1 };
@@ -132,6 +138,12 @@ fn entries(vectors: &mut Set) {
     let comment = "a folder with content";
     cases.bad("folder-with-content", "not-canonical", comment, &set(&bytes, 1, &[2]));
     let empty = FileEntry { extra: ExtraAt::Inline(Extra::default()), ..entry() };
+    contradictions(&mut cases, &folder, &symlink);
+    for (name, content) in [("content-too-short", 4185), ("content-too-long", 4187)] {
+        let comment = "content and holes are not the size";
+        let bad = holes(content, ExtraAt::Inline(extra()));
+        cases.bad(name, "not-canonical", comment, &bad.encode());
+    }
     let comment = "extra inline that says nothing";
     cases.bad("empty-extra", "not-canonical", comment, &empty.encode());
     let value = Xattr { name: b"user.x".to_vec(), value: vec![0; 400] };
@@ -141,6 +153,59 @@ fn entries(vectors: &mut Set) {
     let deep = Content::Recipe { root: ChunkId::from_bytes([2; 32]), level: 49 };
     let deep = FileEntry { content: deep, ..entry() };
     cases.bad("recipe-level-49", "invalid", "deeper than any recipe", &deep.encode());
+}
+
+/// Fields that are good alone and not together.
+fn contradictions(cases: &mut Cases<'_>, folder: &FileEntry, symlink: &FileEntry) {
+    let holes = |holes: &[(u64, u64)]| {
+        let holes = holes.iter().map(|&(offset, length)| Hole { offset, length }).collect();
+        ExtraAt::Inline(Extra { holes, ..Extra::default() })
+    };
+    let chunk = ExtraAt::Chunk(ChunkId::from_bytes([3; 32]));
+    let recipe = || Content::Recipe { root: ChunkId::from_bytes([2; 32]), level: 1 };
+    for (name, comment, bad) in [
+        ("size-below-content", "a chunk of 60 bytes", FileEntry { size: 59, ..entry() }),
+        ("size-above-content", "a chunk of 60 bytes", FileEntry { size: 61, ..entry() }),
+        (
+            "size-below-content-extra",
+            "in any case",
+            FileEntry { size: 59, extra: chunk, ..entry() },
+        ),
+        (
+            "recipe-of-none",
+            "a recipe of an empty file",
+            FileEntry { content: recipe(), size: 0, ..entry() },
+        ),
+        (
+            "hole-beyond-size",
+            "a hole that ends behind the file",
+            FileEntry { extra: holes(&[(60, 1)]), ..entry() },
+        ),
+        (
+            "only-holes-and-a-recipe",
+            "a recipe that has nothing to hold",
+            FileEntry { content: recipe(), extra: holes(&[(0, 60)]), ..entry() },
+        ),
+        (
+            "folder-with-holes",
+            "a folder has none",
+            FileEntry { extra: holes(&[(0, 1)]), ..folder.clone() },
+        ),
+        ("folder-with-size", "a folder has none", FileEntry { size: 1, ..folder.clone() }),
+        (
+            "file-with-target",
+            "only links have one",
+            FileEntry { extra: symlink.extra.clone(), ..entry() },
+        ),
+        (
+            "symlink-without-target",
+            "a link needs one",
+            FileEntry { extra: ExtraAt::None, ..symlink.clone() },
+        ),
+        ("file-with-device", "only devices have a number", FileEntry { device: 259, ..entry() }),
+    ] {
+        cases.bad(name, "not-canonical", comment, &bad.encode());
+    }
 }
 
 fn extras(vectors: &mut Set) {
