@@ -6,9 +6,9 @@
 
 use crate::vector::Vector;
 use crypto::{
-    Bundle, DomainId, Entropy, Epoch, EpochKeys, EpochKeysBinding, Expected, Keyring, MemberKeys,
-    ObjectKind, OpenedObject, Role, RootSecret, Signature, SignedCertificate, SigningContext, Slot,
-    SmallKind, Suite, Unwrapping, VaultId, VerifyingKey, open_small,
+    Bundle, DomainId, Entropy, Epoch, EpochKeys, EpochKeysBinding, Expected, KEPT_KEY_BYTES,
+    Keyring, MemberKeys, ObjectKind, OpenedObject, Role, RootSecret, Signature, SignedCertificate,
+    SigningContext, Slot, SmallKind, Suite, Unwrapping, VaultId, VerifyingKey, open_small,
 };
 use format::{
     Child, CommitBody, Config, DecodeError, Descriptor, Digest, Directory, Extra, FileEntry,
@@ -36,6 +36,7 @@ pub(crate) fn judge(vector: &Vector) -> Result<(), &'static str> {
         }),
         "role-keys" => role_keys(vector, &bytes),
         "slot" => slot(vector, &bytes),
+        "kept-pack" => kept_pack(vector, &bytes),
         name if name.starts_with("object-") => object(vector, &bytes),
         name if name.starts_with("small-box") => small_box(vector, &bytes),
         "record" | "record-shape" => record(vector, &bytes),
@@ -183,6 +184,16 @@ fn object(vector: &Vector, bytes: &[u8]) -> Result<(), Class> {
         found(vector, "payload-length", payload.len());
         assert!(payload.iter().all(|byte| *byte == 0x70));
     }
+    Ok(())
+}
+
+fn kept_pack(vector: &Vector, bytes: &[u8]) -> Result<(), Class> {
+    let (kept, object) = bytes.split_at_checked(KEPT_KEY_BYTES).ok_or(Class("short"))?;
+    let local = Keyring::owner(root(vector), suite(vector)).local();
+    let kind = ObjectKind::MetadataPack;
+    let expected = Expected { kind, vault_id: vector.value("vault"), suite: suite(vector) };
+    let opened = OpenedObject::open_kept(object, kept, &local, expected)?;
+    found(vector, "payload", hex(&opened.open_all(object)?));
     Ok(())
 }
 

@@ -201,7 +201,7 @@ def prefix_length(kind):
 class Opened:
     """An object whose data key is open. `read(range)` gives object bytes of a range."""
 
-    def __init__(self, read, length, expected, key):
+    def __init__(self, read, length, expected, key, kept=None):
         prefix = read(0, min(length, 1272))
         header = decode_header(prefix)
         refuse_if(header["vault"] != expected["vault"], "other-vault")
@@ -211,7 +211,10 @@ class Opened:
         refuse_if(len(prefix) < self.start, "short", "prefix")
         wrapped, commitment = prefix[72:self.start - 32], prefix[self.start - 32:self.start]
         info = b"strongroom-v1/dek" + prefix[:72]
-        if header["kind"] in PACKS:
+        if kept is not None:
+            info = b"strongroom-v1/kept-dek" + prefix[:72]
+            data_key = extended_open(self.suite, key, kept[:24], kept[24:], info)
+        elif header["kind"] in PACKS:
             data_key = hpke_open(self.suite, key, info, wrapped)
         else:
             data_key = extended_open(self.suite, key, wrapped[:24], wrapped[24:], info)
@@ -249,8 +252,8 @@ class Opened:
         return stream[8:8 + length]
 
 
-def open_whole(data, expected, key):
-    return Opened(lambda start, end: data[start:end], len(data), expected, key).payload()
+def open_whole(data, expected, key, kept=None):
+    return Opened(lambda start, end: data[start:end], len(data), expected, key, kept).payload()
 
 
 # 5.5 Small boxes, 5.6 signatures

@@ -92,6 +92,13 @@ def judge_object(vector):
     return {"payload": payload.hex(), "payload-length": str(len(payload))}
 
 
+def judge_kept_pack(vector):
+    data = vector.data()
+    refuse_if(len(data) < 72, "short", "kept key")
+    expected = {"vault": vector.hex("vault"), "kind": 2, "suite": vector.number("suite")}
+    return {"payload": open_whole(data[72:], expected, vector.local(), data[:72]).hex()}
+
+
 def judge_small_box(vector):
     kind, epoch = vector.number("kind"), vector.number("epoch")
     key = vector.root().of_epoch("ledger", epoch) if kind == 0x81 else vector.local()
@@ -266,7 +273,7 @@ JUDGES = {
         ed25519_public(seeds[:32]), xwing_public(seeds[32:])).hex())),
     "role-keys": judge_role_keys,
     "slot": lambda v: show_bundle(open_slot(v.data(), v.hex("passphrase"))),
-    "small-box": judge_small_box, "small-box-suite-2": judge_small_box,
+    "kept-pack": judge_kept_pack, "small-box": judge_small_box, "small-box-suite-2": judge_small_box,
     "record": judge_record, "record-shape": judge_record, "record-too-long": judge_too_long,
     "body-certify": simple(versioned(lambda d: d.text(255)), ("text", lambda t: t.encode().hex())),
     "body-commit": simple(versioned(decode_chunk_ref), ("chunk", lambda ref: ref[1].hex())),

@@ -10,6 +10,7 @@ use super::{Cases, Set, flip, hex, set, splice, with};
 
 pub(crate) fn add(vectors: &mut Set) {
     objects(vectors);
+    kept_packs(vectors);
     small_boxes(vectors);
 }
 
@@ -179,6 +180,49 @@ fn long_object(vectors: &mut Set) {
     cases.bad("first-missing", "authentication", comment, &without_first);
     let comment = "a last segment of a tag and nothing else";
     cases.bad("empty-last", "length", comment, &bytes[..border + 16]);
+}
+
+/// A host's copy of its own metadata pack: the kept key, then the object.
+fn kept_packs(vectors: &mut Set) {
+    let kind = ObjectKind::MetadataPack;
+    for (suite, seed) in Suite::ALL.into_iter().zip([50, 51]) {
+        let maker = Maker::new(seed, suite);
+        let payload = maker.world.bytes(20);
+        let keep = || {
+            let meta = maker.world.root.meta_secret(EPOCH).public();
+            let (wrapping, local) = (Wrapping::Kem(&meta), maker.keyring.local());
+            let (header, entropy) = (maker.header(kind), &maker.world.entropy);
+            let (mut sealer, kept) =
+                ObjectSealer::new_kept(header, wrapping, &local, entropy, Vec::new())
+                    .expect("keys of metadata packs are kept");
+            sealer.write(&payload);
+            let object = sealer.finish(40).expect("the stream has room for the payload");
+            with(&kept, &object.bytes)
+        };
+        let (bytes, other) = (keep(), keep());
+        let mut cases = vectors.structure("kept-pack", &fields(&maker, kind));
+        let comment = "the kept key, then the object: 20 bytes, padded to a stream of 40";
+        let name = format!("suite-{}", suite.to_u16());
+        cases.good(&name, comment, &[("payload", hex(&payload))], &bytes);
+        for (what, at) in [
+            ("nonce", 0),
+            ("key", 30),
+            ("tag", 71),
+            ("session", 72 + 44),
+            ("commitment", 72 + prefix_len(kind) - 1),
+            ("segment", bytes.len() - 1),
+        ] {
+            let name = format!("{name}-{what}-changed");
+            cases.bad(&name, "authentication", "a bit was changed", &flip(&bytes, at));
+        }
+        let mixed = with(&bytes[..72], &other[72..]);
+        let comment = "the kept key of another object of the session";
+        cases.bad(&format!("{name}-other-key"), "authentication", comment, &mixed);
+        let relabelled = set(&bytes, 72 + 10, &[ObjectKind::ContentPack.to_u8()]);
+        let comment = "keys of content packs are not kept";
+        cases.bad(&format!("{name}-content"), "other-kind", comment, &relabelled);
+        cases.bad(&format!("{name}-cut"), "short", "the kept key is cut", &bytes[..71]);
+    }
 }
 
 fn small_boxes(vectors: &mut Set) {
