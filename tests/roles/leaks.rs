@@ -1,6 +1,7 @@
 //! All that lies on disk after real work, searched for names and content.
 //!
-//! The vault, both hosts' caches and states are read byte for byte; what was backed up is not there.
+//! The vault, both hosts' caches and states are read byte for byte; what was backed up is not
+//! there.
 
 use std::path::Path;
 

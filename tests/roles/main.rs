@@ -1,5 +1,5 @@
-//! Does anybody hold more than the job needs? The program is run with the keys of each role, and all
-//! that it leaves on disk is searched for what must not be there.
+//! Does anybody hold more than the job needs? The program is run with the keys of each role, and
+//! all that it leaves on disk is searched for what must not be there.
 
 #![allow(clippy::unwrap_used, reason = "whatever is unwrapped here is what the suite checks")]
 
