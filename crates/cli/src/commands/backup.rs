@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::json;
-use strongroom::{BackupOptions, BackupReport, Compression, Patterns, backup, backup_stream};
+use strongroom::{
+    BackupOptions, BackupReport, Compression, Paranoia, Patterns, backup, backup_stream,
+};
 
 use crate::commands::init::pack_bytes;
 use crate::context::{Access, Context};
@@ -67,6 +69,9 @@ pub(crate) struct Args {
     /// Read all files, changed or not
     #[arg(long)]
     force: bool,
+    /// Open all that was compressed again before it is stored, not only samples
+    #[arg(long)]
+    paranoid: bool,
 }
 
 /// How hard to compress.
@@ -106,6 +111,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<BackedUp> {
         one_file_system: args.one_file_system,
         force: args.force,
         compression: compression(args.compression),
+        paranoia: if args.paranoid { Paranoia::EveryFrame } else { Paranoia::Samples },
         pack_size,
         dry_run: args.dry_run,
         ..BackupOptions::new(&name, paths.clone(), start)
