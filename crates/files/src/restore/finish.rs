@@ -121,7 +121,7 @@ fn try_link(
     let first_folder = target.folder(first_folder)?;
     let first_stat = Stat::at(&first_folder, first_name)?;
     let first = (first_stat.kind, first_stat.size, first_stat.mtime.seconds);
-    if first != (EntryKind::File, entry.size, entry.mtime.seconds) {
+    if first != (entry.kind, entry.size, entry.mtime.seconds) {
         // The first name was not restored; what stands there is something else.
         return Err(Errno::STALE);
     }

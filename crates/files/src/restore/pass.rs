@@ -409,9 +409,6 @@ impl Pass<'_, '_> {
     /// Where an earlier name of the same inode went.
     fn first_name(&mut self, entry: &FileEntry, relative: &[u8]) -> Option<Vec<u8>> {
         let inode = (entry.link?.device, entry.inode);
-        if entry.kind != EntryKind::File {
-            return None;
-        }
         // What a further name says otherwise, the inode of the first does not hold.
         let said = FileEntry { ctime: Timestamp::default(), ..entry.clone() };
         let said = Digest::of(&said.encode());

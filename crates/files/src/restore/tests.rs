@@ -453,3 +453,27 @@ fn a_panic_in_a_writing_thread_ends_the_restore() {
     }));
     assert!(ended.is_err());
 }
+
+#[test]
+fn further_names_of_links_and_pipes_are_names_of_one_inode_again() {
+    use std::os::unix::fs::MetadataExt;
+    let mut world = World::new();
+    let source = world.source();
+    symlink("nowhere", source.join("link")).unwrap();
+    let (fifo, mode) = (source.join("pipe"), rustix::fs::Mode::from_raw_mode(0o640));
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for name in ["link", "pipe"] {
+        std::fs::hard_link(source.join(name), source.join(format!("{name}-again"))).unwrap();
+    }
+    world.backup();
+
+    let report = world.restore();
+
+    assert!(report.is_complete() && report.counts.links == 2, "{report:?}");
+    for name in ["link", "pipe"] {
+        let names = [name.to_owned(), format!("{name}-again")];
+        let [first, again] =
+            names.map(|name| std::fs::symlink_metadata(world.target().join(name)).unwrap().ino());
+        assert_eq!(first, again, "{name}");
+    }
+}
