@@ -72,6 +72,20 @@ impl ChunkKind {
     }
 }
 
+impl std::fmt::Display for ChunkKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Content => "content",
+            Self::Node => "tree node",
+            Self::Recipe => "recipe",
+            Self::Descriptor => "descriptor",
+            Self::Extra => "extra metadata",
+            Self::Body => "store node",
+            Self::Links => "store links",
+        })
+    }
+}
+
 /// Names a chunk with its kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChunkRef {

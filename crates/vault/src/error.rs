@@ -61,7 +61,7 @@ pub enum Error {
         pack: Digest,
     },
     /// No usable pack holds a chunk.
-    #[error("no pack of the vault holds {:?} chunk {} of domain {domain}", chunk.kind, chunk.id)]
+    #[error("no pack of the vault holds {} chunk {} of domain {domain}", chunk.kind, chunk.id)]
     ChunkMissing {
         /// The chunk.
         chunk: ChunkRef,

@@ -167,7 +167,7 @@ impl Reader {
         match index.unread().first_key_value() {
             None => error,
             Some((run, reason)) => Error::object(
-                format!("{:?} chunk {}", chunk.kind, chunk.id),
+                format!("{} chunk {}", chunk.kind, chunk.id),
                 format!(
                     "no pack is known to hold it, and {} does not open: {reason}",
                     VaultNames::run(run)

@@ -109,7 +109,10 @@ impl Walk<'_, '_> {
     /// Reads a chunk; notes the damage when it cannot be had.
     fn chunk(&mut self, chunk: ChunkRef, key: &[u8]) -> Result<Option<bytes::Bytes>> {
         match self.reader.chunk(self.domain, chunk) {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(bytes) => {
+                self.check.found.bytes += bytes.len() as u64;
+                Ok(Some(bytes))
+            }
             Err(error) => match error.kind() {
                 ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid => {
                     let packs = self.reader.packs_of(self.domain, chunk)?;
