@@ -824,6 +824,7 @@ def check_shape(record):
     kind, refs = KINDS[record["kind"]], record["refs"]
     good = (kind in SESSIONS) == (record["session"] != bytes(16))
     good &= kind in NEEDS or record["needs"] == []
+    good &= kind not in ("packs", "commit") or not isinstance(record["needs"], tuple)
     good &= kind in DROPS or record["drops"] == []
     if isinstance(refs, tuple):
         good &= kind in LONG

@@ -117,7 +117,11 @@ impl Kind {
         if self.names_session() != record.session.is_some() {
             return wrong("session");
         }
-        if !self.may_need() && !record.needs.is_empty() {
+        // A writer's are in the record: else one long list, named again and again, would be read by
+        // everybody as often.
+        let is_writers = matches!(self, Self::Packs | Self::Commit);
+        let long = record.needs.inline().is_none();
+        if (!self.may_need() && !record.needs.is_empty()) || (is_writers && long) {
             return wrong("needs");
         }
         if !matches!(self, Self::Condemn | Self::Merge | Self::Checkpoint)

@@ -118,7 +118,10 @@ impl Ledger {
             false => List::Inline(lists.refs),
         };
         let put = |items: &[ObjectRef]| self.put_list(seq, List::<ObjectRef>::encode_object(items));
-        record.needs = list(lists.needs, put)?;
+        record.needs = match kind {
+            Kind::Packs | Kind::Commit => List::Inline(lists.needs),
+            _ => list(lists.needs, put)?,
+        };
         record.drops = list(lists.drops, put)?;
         let shape = kind.check_shape(&record).map_err(DecodeError::from);
         shape.map_err(|wrong| Error::Record { kind, reason: wrong.into() })?;

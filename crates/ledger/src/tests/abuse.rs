@@ -69,6 +69,13 @@ fn a_list_that_never_was_is_mended_and_those_without_the_role_cannot_name_one() 
         record.needs = List::Object { digest: format::Digest::of(b"never"), count: 9 };
     });
     world.put(writer.state().next(), bytes);
+    writer.refresh().unwrap();
+    assert_eq!(writer.state().voids().newest.last().unwrap().reason, VoidReason::Malformed);
+
+    let mut collector = world.member(Role::Collector);
+    collector.refresh().unwrap();
+    let bytes = world.forge(&collector, &lost, |record| record.refs = missing());
+    world.put(collector.state().next(), bytes);
     let mut root = world.root();
     assert!(matches!(root.standing().broken(), Some(Break::List { .. })));
     root.mend().unwrap();

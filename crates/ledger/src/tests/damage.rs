@@ -5,7 +5,7 @@
 use crypto::Role;
 use format::{Digest, Kind, Ref, Seq};
 
-use super::world::{Host, World, packs, sample};
+use super::world::{Host, World, sample};
 use crate::{Alarm, Break, Draft, Error, ErrorKind, Ledger, Outcome, VoidReason};
 
 /// A vault with ten records, of which 3 to 9 are a writer's sessions and snapshots.
@@ -179,14 +179,13 @@ fn junk_behind_a_record_does_not_unbind_it_from_the_chain() {
 fn a_missing_list_object_stops_everybody_alike() {
     let (world, _) = busy();
     let mut owner = world.member(Role::Owner);
-    let session = owner.begin(&world);
-    let needs: Vec<_> = (0..200).flat_map(|_| packs(&(0..=255).collect::<Vec<_>>())).collect();
-    let packs = owner.add(Draft::packs(session, needs));
+    let named = (0..5000_u32).map(|n| format::Digest::of(&n.to_le_bytes()));
+    let lost = owner.append_one(Draft::on_packs(Kind::Lost, named)).unwrap();
     let lists = format::VaultNames::lists();
     let list = world.place.names().into_iter().find(|name| name.starts_with(&lists)).unwrap();
     let bytes = places::Place::get(&world.place, &list, None).unwrap();
     places::Place::delete(&world.place, &list).unwrap();
-    assert!(matches!(break_of(&world.root()), Break::List { seq, .. } if seq == packs.at.seq));
+    assert!(matches!(break_of(&world.root()), Break::List { seq, .. } if seq == lost.at.seq));
     let _ = places::Place::put(&world.place, &list, bytes, &Default::default()).unwrap();
     assert!(world.root().standing().broken().is_none());
 }

@@ -232,6 +232,7 @@ fn shapes(vectors: &mut Set, maker: &Maker) {
     let name = |n: u8| Digest::from_bytes([n; 32]);
     let session = |record: Record| Record { session: Some(SESSION), ..record };
     let object = || List::Object { digest: name(9), count: 5 };
+    let long = || List::Object { digest: name(9), count: 5 };
     let shapes: Vec<(&str, Record)> = vec![
         ("genesis-without-config", maker.with_refs(Kind::Genesis, vec![Ref::FormatNumber(1)])),
         ("certify-without-certificate", maker.record(Kind::Certify)),
@@ -253,6 +254,7 @@ fn shapes(vectors: &mut Set, maker: &Maker) {
         ("open-without-domain", maker.record(Kind::Open)),
         ("open-base-first", maker.with_refs(Kind::Open, vec![snapshot(), Ref::Domain(DOMAIN)])),
         ("packs-with-refs", maker.with_refs(Kind::Packs, vec![snapshot()])),
+        ("packs-with-a-long-list", session(Record { needs: long(), ..maker.record(Kind::Packs) })),
         ("packs-with-drops", Record { drops: vec![pack(1)].into(), ..maker.record(Kind::Packs) }),
         ("commit-two", maker.with_refs(Kind::Commit, vec![snapshot(), snapshot()])),
         (
