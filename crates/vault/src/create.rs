@@ -1,7 +1,8 @@
 //! Makes a vault: key slot, then config, then the first record.
 //!
 //! The config is put only if absent, which decides between two who make a vault at one place. A
-//! config with an empty ledger is an init that was interrupted: the same passphrase finishes it.
+//! config with an empty ledger is an init that was interrupted: the same passphrase or kept key
+//! finishes it.
 //! FORMAT.md §4.
 
 use std::sync::Arc;

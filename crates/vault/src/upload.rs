@@ -1,7 +1,7 @@
 //! Uploads: filled packs are sealed, named, stored, and published in the ledger.
 //!
-//! A few threads take filled packs one at a time, so a session holds no more than the packs being
-//! filled and one per thread. Order, DESIGN §9: a pack is durable before an index run lists it, the
+//! Filled packs are taken one at a time, so a session holds no more than the packs being filled and
+//! one for each thread here. Order, DESIGN §9: a pack is durable before an index run lists it, the
 //! run before a record needs it. A session publishes at least every 16 packs or 60 s: its sign of
 //! life, and what an interrupted backup finds again; with nothing to publish, every 6 h.
 

@@ -225,14 +225,17 @@ fn bad_records(vectors: &mut Set, maker: &Maker) {
     vectors.structure("record-too-long", &fields).good("zeros", comment, &[], &bytes);
 }
 
+/// A list that lies in an object of its own.
+fn long_list<T>() -> List<T> {
+    List::Object { digest: Digest::from_bytes([9; 32]), count: 5 }
+}
+
 /// Records that decode but for the shape of their kind.
 fn shapes(vectors: &mut Set, maker: &Maker) {
     let mut cases = vectors.structure("record-shape", &maker.fields());
     let snapshot = || Ref::Snapshot(SESSION);
     let name = |n: u8| Digest::from_bytes([n; 32]);
     let session = |record: Record| Record { session: Some(SESSION), ..record };
-    let object = || List::Object { digest: name(9), count: 5 };
-    let long = || List::Object { digest: name(9), count: 5 };
     let shapes: Vec<(&str, Record)> = vec![
         ("genesis-without-config", maker.with_refs(Kind::Genesis, vec![Ref::FormatNumber(1)])),
         ("certify-without-certificate", maker.record(Kind::Certify)),
@@ -254,7 +257,10 @@ fn shapes(vectors: &mut Set, maker: &Maker) {
         ("open-without-domain", maker.record(Kind::Open)),
         ("open-base-first", maker.with_refs(Kind::Open, vec![snapshot(), Ref::Domain(DOMAIN)])),
         ("packs-with-refs", maker.with_refs(Kind::Packs, vec![snapshot()])),
-        ("packs-with-a-long-list", session(Record { needs: long(), ..maker.record(Kind::Packs) })),
+        (
+            "packs-with-a-long-list",
+            session(Record { needs: long_list(), ..maker.record(Kind::Packs) }),
+        ),
         ("packs-with-drops", Record { drops: vec![pack(1)].into(), ..maker.record(Kind::Packs) }),
         ("commit-two", maker.with_refs(Kind::Commit, vec![snapshot(), snapshot()])),
         (
@@ -268,8 +274,8 @@ fn shapes(vectors: &mut Set, maker: &Maker) {
         ("forget-a-pack", maker.with_refs(Kind::Forget, vec![Ref::Pack(name(1))])),
         ("suspect-a-snapshot", maker.with_refs(Kind::Suspect, vec![snapshot()])),
         ("condemn-without-suspicion", maker.record(Kind::Condemn)),
-        ("hold-a-long-list", Record { refs: object(), ..maker.record(Kind::Hold) }),
-        ("revoke-a-long-list", Record { refs: object(), ..maker.record(Kind::Revoke) }),
+        ("hold-a-long-list", Record { refs: long_list(), ..maker.record(Kind::Hold) }),
+        ("revoke-a-long-list", Record { refs: long_list(), ..maker.record(Kind::Revoke) }),
         ("merge-with-refs", maker.with_refs(Kind::Merge, vec![snapshot()])),
         ("lost-nothing", maker.record(Kind::Lost)),
         (
