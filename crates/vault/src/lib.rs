@@ -16,6 +16,7 @@ mod pack_builder;
 mod pack_source;
 mod reader;
 mod references;
+mod rules;
 mod shared_cache;
 mod state_cache;
 mod table;
@@ -35,6 +36,8 @@ pub use home::Folders;
 pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
 pub use reader::{Location, Nodes, Reader};
+#[doc(hidden)]
+pub use rules::{Rule, Rules};
 pub use vault::{Snapshot, Vault};
 pub use verify::{
     Damage, HURT_PATHS_MAX, HurtPath, Verification, VerifyDepth, VerifyProgress, verify_keyless,

@@ -17,6 +17,7 @@ use crate::index::{Index, IndexContext};
 use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
+use crate::rules::Rules;
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
 use crate::{Error, ErrorKind, Result};
 
@@ -33,6 +34,7 @@ pub struct Vault {
     index: Arc<RwLock<Index>>,
     index_at: Option<Seq>,
     label: String,
+    rules: Rules,
 }
 
 /// A snapshot of the vault.
@@ -102,6 +104,7 @@ impl Vault {
             index: Arc::default(),
             index_at: None,
             label: label.to_owned(),
+            rules: Rules::ALL,
         })
     }
 
@@ -113,6 +116,12 @@ impl Vault {
     /// The keys at hand.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
+    }
+
+    /// Which safety rules hold: all of them, except in a test of what they prevent.
+    #[doc(hidden)]
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// The place, clock and entropy that the vault works with.
