@@ -8,6 +8,7 @@ mod commands;
 mod context;
 mod environment;
 mod exit;
+mod filter;
 mod keys;
 mod output;
 mod progress;
@@ -16,6 +17,7 @@ mod selector;
 mod signals;
 mod sizes;
 mod sources;
+mod suggestion;
 mod table;
 mod time;
 

@@ -9,6 +9,16 @@ use strongroom::{Time, Timestamp};
 
 /// The last millisecond of what a text names: a day, a minute, a second.
 pub(crate) fn parse_end(text: &str) -> Result<Time, String> {
+    parse_span(text).map(|(_, end)| end)
+}
+
+/// The first millisecond of what a text names.
+pub(crate) fn parse_start(text: &str) -> Result<Time, String> {
+    parse_span(text).map(|(start, _)| start)
+}
+
+/// The first and the last millisecond of what a text names.
+fn parse_span(text: &str) -> Result<(Time, Time), String> {
     let expected = || {
         format!(
             "{text:?} is not a time; write 2026-11-22, 2026-11-22T10:00 or 2026-11-22T10:00:00Z"
@@ -32,7 +42,8 @@ pub(crate) fn parse_end(text: &str) -> Result<Time, String> {
     let civil: DateTime = format!("{date}T{clock}").parse().map_err(|_| expected())?;
     let offset = parse_offset(offset).ok_or_else(expected)?;
     let start = offset.to_timestamp(civil).map_err(|_| expected())?;
-    Ok(Time::from_millis(start.as_millisecond() + span_millis - 1))
+    let start = start.as_millisecond();
+    Ok((Time::from_millis(start), Time::from_millis(start + span_millis - 1)))
 }
 
 fn parse_offset(text: &str) -> Option<Offset> {

@@ -1,14 +1,16 @@
-//! `snapshots`: what the vault holds, oldest first.
+//! `snapshots`: what the vault holds, oldest first, all or those that are asked for.
 //!
-//! A snapshot that the key cannot read is listed by what the ledger says of it in clear.
+//! A snapshot that the key cannot read is listed by what the ledger says of it in clear. One that
+//! is damaged is named whatever was asked for: it does not say whether it was meant.
 
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use strongroom::{MemberId, Snapshot, SnapshotStanding};
+use strongroom::{Snapshot, SnapshotStanding};
 
 use crate::context::{Access, Context};
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
+use crate::filter::{Filter, Group, GroupBy, group, member_text};
 use crate::output::{Fields, Remark, Report, fields, put_paths, short, show_path};
 use crate::sizes;
 use crate::sources::Sources;
@@ -17,39 +19,72 @@ use crate::time;
 
 /// Lists the snapshots, oldest first.
 ///
-/// Times are in UTC.
+/// Times are in UTC; a TIME is such as 2026-11-22 or 2026-11-22T10:00.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(flatten)]
+    filter: Filter,
+    /// Only snapshots that were made then or later
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only the newest N, of each group when they are grouped
+    #[arg(long, value_name = "N")]
+    latest: Option<u32>,
+    /// Put together what has the same name, path, member or tag (several with commas)
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    group_by: Vec<GroupBy>,
+}
 
 /// Lists them.
-pub(crate) fn run(_args: &Args, context: &Context) -> Result<Listing> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Listing> {
+    args.filter.check()?;
+    let since = args.since.as_deref().map(time::parse_start).transpose();
+    let since = since.map_err(|message| Failure::usage(message, "give --since such a time"))?;
     let mut vault = context.open(Access::Read)?;
     let snapshots = vault.snapshots()?;
     context.hear_warnings(&vault);
     let sources = Sources::new(&snapshots, vault.ledger().state());
-    Ok(Listing { snapshots, sources })
+    let total = snapshots.len();
+    let damaged = snapshots.iter().filter_map(|s| Some((short(s.id), s.problem.clone()?)));
+    let damaged = damaged.collect();
+    let mut chosen = match args.filter.choose(&snapshots) {
+        Ok(chosen) => chosen,
+        Err(nothing) => {
+            context.output.note(&format!("{}: {}", nothing.message, nothing.hint));
+            Vec::new()
+        }
+    };
+    chosen.retain(|snapshot| since.is_none_or(|since| snapshot.claimed >= since));
+    let mut groups = group(chosen, &args.group_by, &sources);
+    for Group { snapshots, .. } in &mut groups {
+        let most = args.latest.map_or(usize::MAX, |most| most as usize);
+        snapshots.drain(..snapshots.len().saturating_sub(most));
+    }
+    groups.retain(|group| !group.snapshots.is_empty());
+    let paths_most = if context.output.verbose { usize::MAX } else { PATHS_SHOWN };
+    Ok(Listing { groups, by: args.group_by.clone(), total, damaged, sources, paths_most })
 }
 
-/// The snapshots of a vault.
+/// A source of hundreds of paths would hide its neighbours.
+const PATHS_SHOWN: usize = 4;
+
+/// The snapshots of a vault that were asked for.
 pub(crate) struct Listing {
-    snapshots: Vec<Snapshot>,
+    groups: Vec<Group>,
+    by: Vec<GroupBy>,
+    /// How many there are in all.
+    total: usize,
+    /// The snapshots that damage hides, and what is wrong with each.
+    damaged: Vec<(String, String)>,
     sources: Sources,
+    paths_most: usize,
 }
 
 impl Listing {
-    /// The snapshots that damage hides, and what is wrong with each.
-    fn damaged(&self) -> impl Iterator<Item = (String, &str)> {
-        self.snapshots.iter().filter_map(|s| Some((short(s.id), s.problem.as_deref()?)))
-    }
-
-    fn member(&self, member: MemberId) -> String {
-        self.sources.label(member).map_or_else(|| short(member), str::to_owned)
-    }
-
     /// A name that is another member's is shown with who used it.
     fn name(&self, snapshot: &Snapshot, name: &str) -> String {
         match self.sources.is_foreign(snapshot) {
-            true => format!("{name} (by {})", self.member(snapshot.member)),
+            true => format!("{name} (by {})", member_text(snapshot.member, &self.sources)),
             false => name.to_owned(),
         }
     }
@@ -66,11 +101,15 @@ impl Listing {
                     Some(_) => "damaged",
                     None => "this key cannot read more",
                 };
-                let name = format!("(by {}; {why})", self.member(snapshot.member));
+                let name = format!("(by {}; {why})", member_text(snapshot.member, &self.sources));
                 row.extend([name, "?".into(), "?".into(), trashed.trim_start().into()]);
             }
             Some(descriptor) => {
-                let paths: Vec<_> = descriptor.paths.iter().map(|path| show_path(path)).collect();
+                let shown = descriptor.paths.iter().take(self.paths_most);
+                let mut paths: Vec<_> = shown.map(|path| show_path(path)).collect();
+                if let more @ 1.. = descriptor.paths.len() - paths.len() {
+                    paths.push(format!("… and {more} more"));
+                }
                 let tags = descriptor.tags.iter().map(|tag| format!("  #{tag}"));
                 row.extend([
                     self.name(snapshot, &descriptor.name),
@@ -83,7 +122,7 @@ impl Listing {
         row
     }
 
-    fn object(&self, snapshot: &Snapshot) -> Value {
+    fn object(&self, snapshot: &Snapshot) -> Fields {
         let mut object = fields(json!({
             "id": snapshot.id.to_string(),
             "seq": snapshot.seq.0,
@@ -112,15 +151,12 @@ impl Listing {
             })));
             put_paths(&mut object, "paths", &descriptor.paths);
         }
-        Value::Object(object)
+        object
     }
 }
 
-impl Report for Listing {
-    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.snapshots.is_empty() {
-            return writeln!(out, "no snapshots yet");
-        }
+impl Listing {
+    fn write_table(&self, snapshots: &[Snapshot], out: &mut dyn Write) -> io::Result<()> {
         let mut table = Table::new(&[
             ("ID", Align::Left),
             ("TIME", Align::Left),
@@ -129,10 +165,35 @@ impl Report for Listing {
             ("SIZE", Align::Right),
             ("PATHS", Align::Left),
         ]);
-        for snapshot in &self.snapshots {
+        for snapshot in snapshots {
             table.row(self.row(snapshot));
         }
         table.write(out)
+    }
+}
+
+impl Report for Listing {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.groups.is_empty() {
+            return match self.total {
+                0 => writeln!(out, "no snapshots yet"),
+                total => writeln!(
+                    out,
+                    "none of {} was asked for",
+                    sizes::plural(total as u64, "snapshot")
+                ),
+            };
+        }
+        for (index, group) in self.groups.iter().enumerate() {
+            if !self.by.is_empty() {
+                let values = self.by.iter().zip(&group.values);
+                let values: Vec<_> = values.map(|(by, v)| format!("{} {v}", by.word())).collect();
+                let space = if index > 0 { "\n" } else { "" };
+                writeln!(out, "{space}{}:", values.join(", "))?;
+            }
+            self.write_table(&group.snapshots, out)?;
+        }
+        Ok(())
     }
 
     fn is_answer(&self) -> bool {
@@ -140,20 +201,33 @@ impl Report for Listing {
     }
 
     fn fields(&self) -> Fields {
-        let objects: Vec<_> = self.snapshots.iter().map(|s| self.object(s)).collect();
+        let mut objects = Vec::new();
+        for group in &self.groups {
+            let values = self.by.iter().zip(&group.values);
+            let values: Fields =
+                values.map(|(by, value)| (by.word().to_owned(), value.as_str().into())).collect();
+            for snapshot in &group.snapshots {
+                let mut object = self.object(snapshot);
+                if !values.is_empty() {
+                    object.insert("group".to_owned(), Value::Object(values.clone()));
+                }
+                objects.push(Value::Object(object));
+            }
+        }
         fields(json!({ "snapshots": objects }))
     }
 
     fn exit(&self) -> Exit {
-        match self.damaged().next() {
-            Some(_) => Exit::Tampered,
-            None => Exit::Done,
+        match self.damaged[..] {
+            [] => Exit::Done,
+            _ => Exit::Tampered,
         }
     }
 
     fn remarks(&self) -> Vec<Remark> {
         let mut remarks: Vec<_> = self
-            .damaged()
+            .damaged
+            .iter()
             .map(|(id, problem)| Remark::new(format!("snapshot {id} is damaged: {problem}")))
             .collect();
         if let Some(last) = remarks.pop() {
