@@ -9,6 +9,8 @@
 //! run that cannot be read hides what it alone lists, no more. Any number of processes share the
 //! cache without a lock: files are written once and renamed into place. DESIGN §7, FORMAT.md §13.
 
+mod ordinals;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,8 @@ use places::{ObjectName, Place};
 use crate::home::{Home, remove_leftover};
 use crate::table::{PREFIX_BITS_MAX, Prefix, Table, TableBuilder, TableEntry, TablePack};
 use crate::{Error, ErrorKind, Result};
+
+pub(crate) use ordinals::{Layout, Placed};
 
 /// More tables than this are merged.
 const TABLES_MAX: usize = 12;
@@ -159,6 +163,21 @@ impl Index {
 
     /// Follows the ledger: fetches new runs, judges every pack anew.
     pub(crate) fn sync(&mut self, context: &IndexContext<'_>, state: &State) -> Result<()> {
+        self.fetch(context, state)?;
+        self.merge_small(context, state)?;
+        self.judge(state);
+        Ok(())
+    }
+
+    /// Follows the ledger as [`Self::sync`] does, and leaves the tables that are there as they
+    /// are: ordinals of a [`Layout`] keep their meaning.
+    pub(crate) fn extend(&mut self, context: &IndexContext<'_>, state: &State) -> Result<()> {
+        self.fetch(context, state)?;
+        self.judge(state);
+        Ok(())
+    }
+
+    fn fetch(&mut self, context: &IndexContext<'_>, state: &State) -> Result<()> {
         let mut builder = TableBuilder::default();
         self.unread.clear();
         let wanted: Vec<_> = self.runs_to_fetch(context.keyring, state).collect();
@@ -176,10 +195,7 @@ impl Index {
                 }
             }
         }
-        self.add(context, builder)?;
-        self.merge_small(context, state)?;
-        self.judge(state);
-        Ok(())
+        self.add(context, builder)
     }
 
     /// The runs that no table covers, of domains that these keys see.

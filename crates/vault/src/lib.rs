@@ -10,8 +10,11 @@ mod config;
 mod create;
 mod error;
 mod home;
+#[allow(dead_code, reason = "the collector is built upon it")]
 mod index;
 mod keys;
+#[allow(dead_code, unused_imports, reason = "the collector is built upon it")]
+mod mark;
 mod pack_builder;
 mod pack_source;
 mod reader;

@@ -3,7 +3,9 @@
 //! Verification walks them from each snapshot's root, as a collector's mark will. Everything is a
 //! node of some tree, so no content key is needed. FORMAT.md §8.
 
-use format::{Child, ChunkId, ChunkKind, ChunkRef, Content, ExtraAt, FileEntry, Node, RecipeNode};
+use format::{
+    Child, ChunkId, ChunkKind, ChunkRef, Content, Descriptor, ExtraAt, FileEntry, Node, RecipeNode,
+};
 
 use crate::{Error, Result};
 
@@ -17,48 +19,78 @@ pub(crate) struct Reference {
 
 /// All references of a chunk of this kind; none for chunks that are leaves of everything.
 pub(crate) fn references(chunk: ChunkRef, bytes: &[u8]) -> Result<Vec<Reference>> {
-    match chunk.kind {
-        ChunkKind::Node => node_references(chunk, bytes),
-        ChunkKind::Recipe => recipe_references(chunk, bytes),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn node_references(chunk: ChunkRef, bytes: &[u8]) -> Result<Vec<Reference>> {
-    let called = || format!("tree node {}", chunk.id);
-    let node = Node::decode(bytes).map_err(Error::decode(called()))?;
     let mut found = Vec::new();
-    for index in 0..node.len() {
-        if node.level() > 0 {
-            let child = Child::decode(node.value(index)).map_err(Error::decode(called()))?;
-            let key = Some(node.key(index).to_vec());
-            found.push(Reference { chunk: reference(ChunkKind::Node, child.id), key });
-            continue;
-        }
-        let entry = FileEntry::decode(node.value(index)).map_err(Error::decode(called()))?;
-        let key = || Some(node.key(index).to_vec());
-        match &entry.content {
-            Content::Chunks(chunks) => found.extend(chunks.iter().map(|(id, _)| Reference {
-                chunk: reference(ChunkKind::Content, *id),
-                key: key(),
-            })),
-            Content::Recipe { root, .. } => {
-                found.push(Reference { chunk: reference(ChunkKind::Recipe, *root), key: key() });
-            }
-        }
-        if let ExtraAt::Chunk(id) = entry.extra {
-            found.push(Reference { chunk: reference(ChunkKind::Extra, id), key: key() });
-        }
-    }
+    each_reference(chunk, bytes, |chunk, key| {
+        found.push(Reference { chunk, key: key.map(<[u8]>::to_vec) });
+    })?;
     Ok(found)
 }
 
-fn recipe_references(chunk: ChunkRef, bytes: &[u8]) -> Result<Vec<Reference>> {
+/// Gives each reference of a chunk, with its key, as [`references`] does.
+///
+/// # Errors
+/// When the bytes do not decode, or the chunk is of a kind whose references are not known: it must
+/// not be taken for one without any.
+pub(crate) fn each_reference(
+    chunk: ChunkRef,
+    bytes: &[u8],
+    mut each: impl FnMut(ChunkRef, Option<&[u8]>),
+) -> Result<()> {
+    match chunk.kind {
+        ChunkKind::Node => node_references(chunk, bytes, each),
+        ChunkKind::Recipe => recipe_references(chunk, bytes, each),
+        ChunkKind::Descriptor => {
+            let called = || format!("descriptor {}", chunk.id);
+            let descriptor = Descriptor::decode(bytes).map_err(Error::decode(called()))?;
+            each(descriptor.root_ref(), None);
+            Ok(())
+        }
+        ChunkKind::Content | ChunkKind::Extra | ChunkKind::Body => Ok(()),
+        ChunkKind::Links => {
+            let reason = "this program does not know what it refers to";
+            Err(Error::object(format!("{} chunk {}", chunk.kind, chunk.id), reason))
+        }
+    }
+}
+
+fn node_references(
+    chunk: ChunkRef,
+    bytes: &[u8],
+    mut each: impl FnMut(ChunkRef, Option<&[u8]>),
+) -> Result<()> {
+    let called = || format!("tree node {}", chunk.id);
+    let node = Node::decode(bytes).map_err(Error::decode(called()))?;
+    for index in 0..node.len() {
+        let key = Some(node.key(index));
+        if node.level() > 0 {
+            let child = Child::decode(node.value(index)).map_err(Error::decode(called()))?;
+            each(reference(ChunkKind::Node, child.id), key);
+            continue;
+        }
+        let entry = FileEntry::decode(node.value(index)).map_err(Error::decode(called()))?;
+        match &entry.content {
+            Content::Chunks(chunks) => {
+                chunks.iter().for_each(|(id, _)| each(reference(ChunkKind::Content, *id), key));
+            }
+            Content::Recipe { root, .. } => each(reference(ChunkKind::Recipe, *root), key),
+        }
+        if let ExtraAt::Chunk(id) = entry.extra {
+            each(reference(ChunkKind::Extra, id), key);
+        }
+    }
+    Ok(())
+}
+
+fn recipe_references(
+    chunk: ChunkRef,
+    bytes: &[u8],
+    mut each: impl FnMut(ChunkRef, Option<&[u8]>),
+) -> Result<()> {
     let node =
         RecipeNode::decode(bytes).map_err(Error::decode(format!("recipe node {}", chunk.id)))?;
     let kind = if node.level > 0 { ChunkKind::Recipe } else { ChunkKind::Content };
-    let items = node.items.iter();
-    Ok(items.map(|item| Reference { chunk: reference(kind, item.id), key: None }).collect())
+    node.items.iter().for_each(|item| each(reference(kind, item.id), None));
+    Ok(())
 }
 
 fn reference(kind: ChunkKind, id: ChunkId) -> ChunkRef {

@@ -331,6 +331,11 @@ impl Table {
 
     /// Every entry of this chunk; most often none or one.
     pub(crate) fn find(&self, chunk: &ChunkRef) -> Result<Vec<TableEntry>> {
+        Ok(self.find_at(chunk)?.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// Every entry of this chunk with its position among all entries.
+    pub(crate) fn find_at(&self, chunk: &ChunkRef) -> Result<Vec<(usize, TableEntry)>> {
         if !self.filter.may_hold(&chunk.id) {
             return Ok(Vec::new());
         }
@@ -340,15 +345,22 @@ impl Table {
         let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
         let first = entries.partition_point(|entry| entry[..32] < chunk.id.as_bytes()[..]);
         let same = entries[first..].iter().take_while(|e| e[..32] == chunk.id.as_bytes()[..]);
-        let same = same.map(|entry| decode_entry(&mut Decoder::new(entry)));
+        let same = same
+            .enumerate()
+            .map(|(nth, entry)| Ok((start + first + nth, decode_entry(&mut Decoder::new(entry))?)));
         let mut found =
             same.collect::<std::result::Result<Vec<_>, _>>().map_err(Error::decode("a table"))?;
-        found.retain(|entry| entry.kind == chunk.kind);
+        found.retain(|(_, entry)| entry.kind == chunk.kind);
         Ok(found)
     }
 
     /// The entries whose ids begin with `prefix`.
     pub(crate) fn shard(&self, prefix: Prefix) -> Result<Vec<TableEntry>> {
+        Ok(self.range(prefix)?.1)
+    }
+
+    /// The entries whose ids begin with `prefix`, in their order, and the position of the first.
+    pub(crate) fn range(&self, prefix: Prefix) -> Result<(usize, Vec<TableEntry>)> {
         // Of the prefix, what comes after the one that all entries share.
         let inner = prefix.bits.saturating_sub(self.prefix.bits);
         let local = prefix.value as usize & ((1 << inner) - 1);
@@ -365,8 +377,10 @@ impl Table {
         let mut entries = entries
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::decode("a table"))?;
-        entries.retain(|entry| Prefix::of(&entry.id, prefix.bits) == prefix);
-        Ok(entries)
+        let others = |entry: &TableEntry| Prefix::of(&entry.id, prefix.bits) != prefix;
+        let before = entries.iter().take_while(|entry| others(entry)).count();
+        entries.retain(|entry| !others(entry));
+        Ok((low as usize + before, entries))
     }
 
     /// The bytes of some entries.
