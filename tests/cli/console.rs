@@ -32,6 +32,8 @@ macro_rules! cases {
 
 cases! {
     backup_refuses
+    diff
+    find
     help
     init_refuses
     key_sources
@@ -41,6 +43,7 @@ cases! {
     quiet
     restore_refuses
     selectors
+    snapshots_filters
     usage
     walkthrough
 }

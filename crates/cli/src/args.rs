@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{backup, cat, init, key, ledger, ls, restore, snapshots, verify};
+use crate::commands::{backup, cat, diff, find, init, key, ledger, ls, restore, snapshots, verify};
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
 #[derive(Debug, Parser)]
@@ -89,8 +89,10 @@ pub(crate) enum Command {
     Backup(backup::Args),
     Snapshots(snapshots::Args),
     Ls(ls::Args),
+    Find(find::Args),
     #[command(alias = "dump")]
     Cat(cat::Args),
+    Diff(diff::Args),
     Restore(restore::Args),
     #[command(alias = "check")]
     Verify(verify::Args),
@@ -106,7 +108,9 @@ impl Command {
             Self::Backup(_) => "backup",
             Self::Snapshots(_) => "snapshots",
             Self::Ls(_) => "ls",
+            Self::Find(_) => "find",
             Self::Cat(_) => "cat",
+            Self::Diff(_) => "diff",
             Self::Restore(_) => "restore",
             Self::Verify(_) => "verify",
             Self::Key(args) => args.name(),

@@ -5,6 +5,8 @@
 
 pub(crate) mod backup;
 pub(crate) mod cat;
+pub(crate) mod diff;
+pub(crate) mod find;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;
@@ -25,7 +27,9 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Backup(args) => Ok(Box::new(backup::run(&args, context)?)),
         Command::Snapshots(args) => Ok(Box::new(snapshots::run(&args, context)?)),
         Command::Ls(args) => Ok(Box::new(ls::run(&args, context)?)),
+        Command::Find(args) => Ok(Box::new(find::run(&args, context)?)),
         Command::Cat(args) => Ok(Box::new(cat::run(&args, context)?)),
+        Command::Diff(args) => Ok(Box::new(diff::run(&args, context)?)),
         Command::Restore(args) => Ok(Box::new(restore::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),

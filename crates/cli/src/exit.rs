@@ -71,7 +71,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Why a command did not do what was asked, and what to do next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     /// For programs: a word.
     pub(crate) kind: &'static str,

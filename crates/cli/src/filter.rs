@@ -86,12 +86,14 @@ impl Filter {
             typed.chain(paths).collect::<Vec<_>>().join(" ")
         );
         let names = self.name.iter().find_map(|name| {
-            let near = nearest_text(name, known().map(|d| d.name.as_str()))?;
+            let there = || known().map(|d| d.name.as_str());
+            let near = nearest_text(name, there()).filter(|near| near != name)?;
             Some(format!("--name {near}"))
         });
         let near = names.or_else(|| {
             self.tag.iter().flat_map(|tags| tags.split(',')).find_map(|tag| {
-                let near = nearest_text(tag, known().flat_map(|d| &d.tags).map(String::as_str))?;
+                let there = known().flat_map(|d| &d.tags).map(String::as_str);
+                let near = nearest_text(tag, there).filter(|near| *near != tag)?;
                 Some(format!("--tag {near}"))
             })
         });

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod context;
+mod entry;
 mod environment;
 mod exit;
 mod filter;

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::short;
 use crate::sources::Sources;
+use crate::suggestion::nearest_text;
 use crate::time;
 
 /// A snapshot, and perhaps a path in it.
@@ -47,8 +48,10 @@ impl Selector {
             None => (bytes, None),
         };
         let shown = crate::output::show_path(bytes);
-        let wrong = || Failure::usage(format!("{shown:?} selects no snapshot"), FORMS);
-        let text = std::str::from_utf8(which).map_err(|_| wrong())?;
+        let failure = Failure::usage(format!("{shown:?} selects no snapshot"), FORMS);
+        let text = std::str::from_utf8(which);
+        let wrong = || Failure { hint: meant(text.unwrap_or_default()), ..failure.clone() };
+        let text = text.map_err(|_| wrong())?;
         let named = |name: &str| -> Result<Option<String>> {
             match name.contains([':', '/', '@']) {
                 true => Err(wrong()),
@@ -113,7 +116,9 @@ impl Selector {
                 own.max_by_key(|s| (s.claimed, s.seq))
             }
         };
-        chosen.cloned().ok_or_else(|| self.none(snapshots))
+        chosen
+            .cloned()
+            .ok_or_else(|| self.nameless(snapshots).unwrap_or_else(|| self.none(snapshots)))
     }
 
     fn by_id(&self, snapshots: &[Snapshot], prefix: &str) -> Result<Snapshot> {
@@ -136,8 +141,58 @@ impl Selector {
         }
         let message = format!("no snapshot matches {:?}", self.text);
         let newest = candidates(snapshots.iter().rev(), Digits::Short);
-        Failure::not_found(message, format!("there is {newest}; `strongroom snapshots` lists all"))
+        let near = match self.near(snapshots) {
+            Some(near) => format!("did you mean {near}? "),
+            None => String::new(),
+        };
+        let hint = format!("{near}there is {newest}; `strongroom snapshots` lists all");
+        Failure::not_found(message, hint)
     }
+
+    /// Why no name can be found, when the key reads none.
+    fn nameless(&self, snapshots: &[Snapshot]) -> Option<Failure> {
+        let (Which::Latest(Some(name)) | Which::At(Some(name), _)) = &self.which else {
+            return None;
+        };
+        let is_closed = |s: &Snapshot| s.descriptor.is_none() && s.problem.is_none();
+        if snapshots.is_empty() || !snapshots.iter().all(is_closed) {
+            return None;
+        }
+        let message = format!("this key cannot tell which snapshots are of {name:?}");
+        let hint = "use a key that may list them, such as the owner's, or give the id";
+        Some(Failure::denied(message, hint))
+    }
+
+    /// The selector that was perhaps meant.
+    fn near(&self, snapshots: &[Snapshot]) -> Option<String> {
+        let names = snapshots.iter().filter_map(|s| Some(s.descriptor.as_ref()?.name.as_str()));
+        match &self.which {
+            Which::Latest(Some(name)) => {
+                let near = nearest_text(name, names.filter(|near| near != name))?;
+                Some(format!("latest:{near}"))
+            }
+            Which::At(Some(name), _) => {
+                let near = nearest_text(name, names.filter(|near| near != name))?;
+                let at = self.text.split_once('@')?.1;
+                Some(format!("{near}@{at}"))
+            }
+            Which::Latest(None) | Which::At(None, _) => None,
+            Which::Id(typed) => {
+                let ids = snapshots.iter().map(|s| s.id.to_string());
+                let digits: Vec<_> =
+                    ids.map(|id| id[..typed.len().min(id.len())].to_owned()).collect();
+                nearest_text(typed, digits.iter().map(String::as_str)).map(str::to_owned)
+            }
+        }
+    }
+}
+
+/// The forms of a selector, after the one that was perhaps meant.
+fn meant(typed: &str) -> String {
+    let is_name = !typed.is_empty() && !typed.contains([':', '/', '@']);
+    let latest = nearest_text(typed, ["latest"]).map(str::to_owned);
+    let near = latest.or_else(|| is_name.then(|| format!("latest:{typed}")));
+    near.map_or_else(|| FORMS.to_owned(), |near| format!("did you mean {near}? {FORMS}"))
 }
 
 /// A damaged snapshot does not say its name, so it may be the one that was meant.

@@ -51,8 +51,12 @@ pub(crate) fn count(number: u64) -> String {
 
 /// `1 file`, `2 files`.
 pub(crate) fn plural(number: u64, one: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {one}{ending}", count(number))
+    plural_of(number, one, &format!("{one}s"))
+}
+
+/// `1 match`, `2 matches`.
+pub(crate) fn plural_of(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 #[cfg(test)]

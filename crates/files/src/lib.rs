@@ -7,6 +7,7 @@
 
 mod archive;
 mod content;
+mod diff;
 mod error;
 mod exclude;
 mod extra;
@@ -15,6 +16,7 @@ mod nodes;
 mod owners;
 mod progress;
 mod restore;
+mod search;
 mod source;
 mod stat;
 #[cfg(test)]
@@ -23,6 +25,9 @@ mod walk;
 
 pub use archive::{BackupCounts, BackupOptions, BackupReport, backup, backup_stream};
 pub use content::{FileReader, read_extra};
+pub use diff::{
+    Change, ChangeKind, Comparison, Differences, MOVES_LOOKED_AT_MAX, Moves, comparison, diff,
+};
 pub use error::{Error, ErrorKind, PROBLEMS_KEPT_MAX, PathText, Problem, Problems, Result};
 pub use exclude::{Choice, Patterns};
 pub use list::{Depth, ListedEntry, find, list, open_file};
@@ -30,4 +35,5 @@ pub use progress::{Cancel, Progress, Quiet};
 pub use restore::{
     Devices, Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore,
 };
+pub use search::{Case, Query, Search, SizeBound};
 pub use source::absolute_path;

@@ -106,6 +106,21 @@ impl<S: NodeSource> Cursor<S> {
         Ok(())
     }
 
+    /// Whether no key from here on is less than `end`, as far as can be told without reading.
+    pub(crate) fn is_beyond(&mut self, end: &[u8]) -> Result<bool, Error<S::Error>> {
+        let key = match self.unit()? {
+            None => return Ok(true),
+            Some(Unit::Entry { key, .. }) => Some(key),
+            Some(Unit::Subtree { .. }) => floor(&self.path),
+        };
+        Ok(key.is_some_and(|key| key >= end))
+    }
+
+    /// How many nodes it holds: those that it has entered and not left.
+    pub(crate) fn depth(&self) -> usize {
+        self.path.len()
+    }
+
     /// Reads the root, once.
     fn start(&mut self) -> Result<(), Error<S::Error>> {
         if self.path.is_empty() {

@@ -8,6 +8,7 @@ use crate::cursor::Unit;
 use crate::{Cursor, Error, NodeSource};
 use crypto::ChunkId;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// Calls `visit` with each difference from tree `a` to tree `b`, in key order.
 pub fn diff<A, B, E>(
@@ -62,6 +63,10 @@ pub struct Diff<A, B> {
     b: Cursor<B>,
     /// What was lent last, and is gone past before the next.
     lent: Option<Ordering>,
+    /// Where to begin, until that is done.
+    start: Option<Vec<u8>>,
+    /// The first key that is not looked at.
+    end: Option<Vec<u8>>,
     is_done: bool,
 }
 
@@ -74,7 +79,13 @@ where
     /// anything when both are one.
     pub fn new(a_source: A, a_root: ChunkId, b_source: B, b_root: ChunkId) -> Self {
         let (a, b) = (Cursor::new(a_source, a_root), Cursor::new(b_source, b_root));
-        Self { a, b, lent: None, is_done: a_root == b_root }
+        Self { a, b, lent: None, start: None, end: None, is_done: a_root == b_root }
+    }
+
+    /// Looks only at these keys. To be said before the first difference is asked for.
+    #[must_use]
+    pub fn within(self, keys: Range<Vec<u8>>) -> Self {
+        Self { start: Some(keys.start), end: Some(keys.end), ..self }
     }
 
     /// The next difference in key order; nothing at the end.
@@ -82,6 +93,10 @@ where
     pub fn next(&mut self) -> Result<Option<Change<'_>>, Error<E>> {
         if self.is_done {
             return Ok(None);
+        }
+        if let Some(start) = self.start.take() {
+            self.a.seek(&start)?;
+            self.b.seek(&start)?;
         }
         if let Some(order) = self.lent.take() {
             self.pass(order);
@@ -106,6 +121,12 @@ where
     /// tree alone, `Greater` of the second alone, `Equal` of both.
     fn find(&mut self) -> Result<Option<Ordering>, Error<E>> {
         loop {
+            if let Some(end) = &self.end
+                && self.a.is_beyond(end)?
+                && self.b.is_beyond(end)?
+            {
+                return Ok(None);
+            }
             let step = compare(self.a.unit()?, self.b.unit()?);
             match step {
                 Step::End => return Ok(None),

@@ -34,4 +34,4 @@ pub use recipe::{RecipeBuilder, RecipeChunk, RecipeReader, RecipeRoot};
 pub use root::Root;
 pub use store::{NodeSink, NodeSource};
 pub use update::{Edit, update};
-pub use walk::{Visit, walk, walk_recipe};
+pub use walk::{Tour, TourStep, Visit, walk, walk_recipe};

@@ -11,6 +11,7 @@ use crate::context::{Access, Context};
 use crate::exit::{Failure, Result};
 use crate::output::{Fields, Report};
 use crate::selector::Selector;
+use crate::suggestion::explain_path;
 
 /// Prints a file of a snapshot.
 ///
@@ -33,7 +34,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Printed> {
     let mut vault = context.open(Access::Read)?;
     let snapshot = selector.choose(&mut vault, context)?;
     let reader = vault.reader()?;
-    let mut file = open_file(&reader, &snapshot, path)?;
+    let mut file = open_file(&reader, &snapshot, path)
+        .map_err(|error| explain_path(error, &reader, &snapshot, path))?;
     let mut out = io::stdout().lock();
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut offset = 0;

@@ -21,6 +21,7 @@ use crate::output::{Fields, Remark, Report, fields, problems, show_path};
 use crate::progress::Display;
 use crate::selector::Selector;
 use crate::sizes;
+use crate::suggestion::explain_path;
 
 /// Restores a snapshot, or a part of it, into a folder.
 ///
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Restored> {
     let elapsed = display.meter().elapsed();
     drop(display);
     let report = restored.map_err(|error| {
-        Failure::from(error)
+        explain_path(error, &reader, &snapshot, selector.path_or_root())
             .when_stopped("what was restored is kept; the same command goes on from there")
     })?;
     Ok(Restored {

@@ -1,8 +1,10 @@
 //! A diff is what comparing two maps gives, for fewer reads. What both trees share is counted as
 //! unread.
 
-use crate::testing::{Map, any_edits, any_map, apply, boundary, build, entries, nodes, tiny};
-use crate::{Change, MemoryNodes, Root, diff};
+use crate::testing::{
+    Map, any_edits, any_key, any_map, apply, boundary, build, entries, nodes, tiny,
+};
+use crate::{Change, Diff, MemoryNodes, Root, diff};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -48,6 +50,30 @@ proptest! {
         prop_assert_eq!(found(&nodes, roots[1], roots[0]), expected(&b, &a));
         prop_assert_eq!(found(&nodes, roots[0], roots[2]), expected(&a, &other));
         prop_assert_eq!(found(&nodes, roots[2], roots[2]), vec![]);
+    }
+
+    #[test]
+    fn a_range_gives_the_differences_that_lie_in_it(
+        a in any_map(300),
+        edits in any_edits(40),
+        (start, end) in (any_key(), any_key()),
+    ) {
+        let nodes = nodes();
+        let mut b = a.clone();
+        apply(&mut b, &edits);
+        let roots = [&a, &b].map(|map| build(&nodes, tiny(), map));
+        let mut keys = Vec::new();
+        let mut diff = Diff::new(&nodes, roots[0].id, &nodes, roots[1].id)
+            .within(start.clone()..end.clone());
+        while let Some(change) = diff.next().unwrap() {
+            keys.push(match change {
+                Change::Added { key, .. } | Change::Removed { key, .. } => key.to_vec(),
+                Change::Changed { key, .. } => key.to_vec(),
+            });
+        }
+        let within = |key: &Vec<u8>| start <= *key && *key < end;
+        let expected = expected(&a, &b).into_iter().map(|(key, ..)| key).filter(within);
+        prop_assert_eq!(keys, expected.collect::<Vec<_>>());
     }
 }
 
