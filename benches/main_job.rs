@@ -80,7 +80,7 @@ fn measure_tree(name: &str, source: &Path, vault_folder: &Path) -> Outcome {
     })?;
     timed(name, "verify all data", &mut bytes, || {
         let never = AtomicBool::new(false);
-        let found = vault.verify(VerifyDepth::Data, &NoProgress, &never)?;
+        let found = vault.verify(&VerifyOptions::new(Reading::All), &NoProgress, &never)?;
         assert!(found.damage.is_empty());
         Ok(0)
     })

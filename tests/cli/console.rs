@@ -45,6 +45,7 @@ cases! {
     selectors
     snapshots_filters
     usage
+    verify
     walkthrough
 }
 

@@ -20,3 +20,6 @@ mod standing;
 
 // Signals, closed pipes, and passphrases that nobody may inherit.
 mod processes;
+
+// Damage, from its discovery to its repair by the next backup.
+mod lost;

@@ -98,7 +98,7 @@ impl World {
         assert_eq!(self.read(self.first), self.acknowledged, "{what}: the first snapshot changed");
         let mut vault = self.open_anew();
         let never = AtomicBool::new(false);
-        let found = vault.verify(VerifyDepth::Data, &NoProgress, &never).unwrap();
+        let found = vault.verify(&VerifyOptions::new(Reading::All), &NoProgress, &never).unwrap();
         assert!(found.damage.is_empty(), "{what}: {:?}", found.damage);
         let alarms = vault.ledger().standing().alarms.clone();
         let grave = alarms.iter().find(|alarm| !matches!(alarm, Alarm::HeadForgotten { .. }));

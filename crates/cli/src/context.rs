@@ -4,12 +4,13 @@
 //! here once for all commands: reading goes on and ends with an exit code of its own, appending is
 //! refused. DESIGN.md §9, §15.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom::{
-    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceUrl, SystemClock, Vault,
-    create_place, open_place,
+    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceUrl, Rates, SystemClock, Throttled,
+    Vault, create_place, open_place,
 };
 
 use crate::args::Common;
@@ -53,9 +54,14 @@ impl Context {
 
     /// Opens the vault, with the keys that were named.
     pub(crate) fn open(&self, access: Access) -> Result<Vault> {
+        self.open_limited(access, None)
+    }
+
+    /// The same, reading no more bytes than this in a second.
+    pub(crate) fn open_limited(&self, access: Access, read: Option<NonZeroU64>) -> Result<Vault> {
         let url = self.place_url()?;
         let keys = KeySource::choose(self)?;
-        let components = self.components(open_place(&url, self.clock.clone())?);
+        let components = self.limited(open_place(&url, self.clock.clone())?, read);
         let keyring = keys.keyring(self, components.place.as_ref())?;
         let folders = self.folders()?;
         let vault = Vault::open(components, &folders, keyring, &self.environment.host)?;
@@ -64,10 +70,10 @@ impl Context {
         Ok(vault)
     }
 
-    /// Opens the place alone, for what needs no key.
-    pub(crate) fn open_place(&self) -> Result<Components> {
+    /// Opens the place alone, for what needs no key, reading no more bytes than this in a second.
+    pub(crate) fn open_place_limited(&self, read: Option<NonZeroU64>) -> Result<Components> {
         let url = self.place_url()?;
-        Ok(self.components(open_place(&url, self.clock.clone())?))
+        Ok(self.limited(open_place(&url, self.clock.clone())?, read))
     }
 
     /// Opens the place for a new vault; it is made when it is not there.
@@ -135,6 +141,14 @@ impl Context {
     /// What the run must not end better than.
     pub(crate) fn noted(&self) -> Exit {
         *self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limited(&self, place: Arc<dyn Place>, read: Option<NonZeroU64>) -> Components {
+        let rates = Rates { upload: None, download: read };
+        self.components(match read {
+            Some(_) => Arc::new(Throttled::new(place, rates, self.clock.clone())),
+            None => place,
+        })
     }
 
     fn components(&self, place: Arc<dyn Place>) -> Components {

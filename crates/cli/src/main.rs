@@ -13,6 +13,7 @@ mod filter;
 mod keys;
 mod output;
 mod progress;
+mod quantities;
 mod run;
 mod selector;
 mod signals;

@@ -74,11 +74,12 @@ pub use ledger::{
 pub use machine::preferred_suite;
 pub use place::{create_place, open_place};
 pub use places::{
-    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, Place, PlaceUrl, SystemClock, Time,
+    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, Place, PlaceUrl, Rates, SystemClock,
+    Throttled, Time,
 };
 pub use vault::{
     Committed, Components, Compression, CreateOptions, Damage, DomainChoice, Error as VaultError,
-    ErrorKind as VaultErrorKind, Folders, HurtPath, Paranoia, Protection, Reader, Snapshot,
-    SnapshotStanding, Vault, Verification, VerifyDepth, VerifyProgress, check_label, open_slot,
-    read_config, slots, verify_keyless,
+    ErrorKind as VaultErrorKind, Folders, Fraction, HurtPath, Paranoia, Protection, Reader,
+    Reading, Reported, Reporting, Snapshot, SnapshotStanding, Vault, Verification, VerifyOptions,
+    VerifyProgress, check_label, open_slot, read_config, slots, verify_keyless,
 };

@@ -181,6 +181,32 @@ impl Home {
         Self::write_cache(&path, &[b"ok\n"])
     }
 
+    /// A sealed file of the state, when there is one.
+    pub(crate) fn state_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.read_state(name, SmallKind::StateFile)
+    }
+
+    /// Replaces a sealed file of the state by what `change` makes of it, while no other process
+    /// does. Without a state folder nothing happens.
+    pub(crate) fn change_state_file(
+        &self,
+        name: &str,
+        entropy: &dyn Entropy,
+        change: impl FnOnce(Option<Vec<u8>>) -> Vec<u8>,
+    ) -> Result<()> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let path = state.join(name);
+        let failed = |error: std::io::Error| Error::home(&path, error);
+        let lock = open_private(&state.join(format!("{name}.lock"))).map_err(failed)?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(|e| failed(e.into()))?;
+        // One that does not open is of no use to anybody.
+        let plain = change(self.state_file(name).unwrap_or_default());
+        let sealed = self.seal(SmallKind::StateFile, name, &plain, entropy);
+        write_beside(&path, &[&sealed], Durable::Yes)
+            .and_then(|temporary| fs::rename(temporary, &path))
+            .map_err(failed)
+    }
+
     fn probe_file(&self, place: &str) -> Option<PathBuf> {
         let name = Digest::of(place.as_bytes()).to_string();
         Some(self.state.as_ref()?.join("probes").join(name))

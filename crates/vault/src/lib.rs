@@ -43,7 +43,8 @@ pub use reader::{Location, Nodes, Reader};
 pub use rules::{Rule, Rules};
 pub use vault::{Snapshot, Vault};
 pub use verify::{
-    Damage, HURT_PATHS_MAX, HurtPath, Verification, VerifyDepth, VerifyProgress, verify_keyless,
+    DAMAGES_MAX, Damage, Fraction, HURT_PATHS_MAX, HurtPath, Reading, Reported, Reporting,
+    Verification, VerifyOptions, VerifyProgress, verify_keyless,
 };
 pub use writer::{
     CommitOutcome, Committed, Lane, LaneNodes, Novelty, Rehearsal, SnapshotDraft, Stored,

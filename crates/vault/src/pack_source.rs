@@ -69,15 +69,20 @@ impl PackSource {
         Self { place, keyring, home, copies, packs, blocks }
     }
 
-    /// Opens a whole pack's bytes: its payload.
-    pub(crate) fn open_whole(&self, listing: &PackListing, object: &[u8]) -> Result<Vec<u8>> {
+    /// Whether the keys at hand open packs of this kind and epoch.
+    pub(crate) fn may_read(&self, kind: ObjectKind, epoch: Epoch) -> bool {
+        self.secret(kind, epoch).is_ok()
+    }
+
+    /// Opens a pack's data key from its first bytes, [`prefix_len`] of them.
+    pub(crate) fn open_prefix(&self, listing: &PackListing, prefix: &[u8]) -> Result<OpenedObject> {
         let name = VaultNames::pack(&listing.name);
         let secret = self.secret(listing.kind, listing.epoch)?;
         let expected = self.expected(listing.kind);
-        let opened = OpenedObject::open(object, Unwrapping::Kem(&secret), expected);
+        let opened = OpenedObject::open(prefix, Unwrapping::Kem(&secret), expected);
         let opened = opened.map_err(|error| Error::object(&name, error))?;
         check_header(&listing.name, (listing.session, listing.epoch), opened.header())?;
-        opened.open_all(object).map_err(|error| Error::object(&name, error))
+        Ok(opened)
     }
 
     /// A range of a pack's payload.

@@ -10,10 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
-use crypto::{Entropy, Keyring, NameKey};
-use format::{
-    ChunkId, ChunkKind, ChunkRef, Codec, Digest, DomainId, Epoch, PackListing, VaultNames,
-};
+use crypto::{Entropy, Keyring, NameKey, OpenedObject};
+use format::{ChunkId, ChunkKind, ChunkRef, Codec, Digest, DomainId, PackListing, VaultNames};
 use ledger::{Ledger, PackStanding};
 use places::Place;
 
@@ -157,14 +155,14 @@ impl Reader {
         self.read(domain, chunk, found)
     }
 
-    /// Whether this role holds the key of content packs.
-    pub(crate) fn may_read_content(&self, epoch: Epoch) -> bool {
-        self.0.keyring.content_secret(epoch).is_ok()
+    /// Whether this role holds the key that the pack is sealed to.
+    pub(crate) fn may_read(&self, listing: &PackListing) -> bool {
+        self.0.packs.may_read(listing.kind, listing.epoch)
     }
 
-    /// Opens a whole pack: its payload.
-    pub(crate) fn open_pack(&self, listing: &PackListing, object: &[u8]) -> Result<Vec<u8>> {
-        self.0.packs.open_whole(listing, object)
+    /// Opens a pack's data key from its first bytes.
+    pub(crate) fn open_prefix(&self, listing: &PackListing, prefix: &[u8]) -> Result<OpenedObject> {
+        self.0.packs.open_prefix(listing, prefix)
     }
 
     fn find(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Vec<Found>> {

@@ -135,8 +135,9 @@ impl VerifyProgress for Quiet {
     fn object(&self, _: &str, _: u64) {}
 }
 
-fn verify(vault: &mut Vault, depth: VerifyDepth) -> Verification {
-    vault.verify(depth, &Quiet, &AtomicBool::new(false)).unwrap()
+fn verify(vault: &mut Vault, reading: Reading) -> Verification {
+    let options = VerifyOptions { reading, reporting: Reporting::Never };
+    vault.verify(&options, &Quiet, &AtomicBool::new(false)).unwrap()
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn what_is_stored_comes_back_from_another_host() {
         assert_eq!(reader.chunk(snapshot.domain, *chunk).unwrap(), content);
     }
     assert_eq!(snapshot.descriptor.unwrap().name, "test");
-    assert!(verify(&mut other, VerifyDepth::Data).damage.is_empty());
+    assert!(verify(&mut other, Reading::All).damage.is_empty());
 }
 
 #[test]

@@ -482,6 +482,10 @@ impl Vault {
             || (no_meta && matches!(error, Error::ChunkMissing { .. }))
     }
 
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
     pub(crate) fn index_context(&self) -> IndexContext<'_> {
         IndexContext {
             place: self.components.place.as_ref(),

@@ -2,35 +2,42 @@
 //!
 //! Without a key, every needed pack and run has the bytes of its name and the ledger's chain and
 //! signatures hold. With a key also: runs and trees open, every chunk that a snapshot reaches lies
-//! in a good pack that is there; with [`VerifyDepth::Data`] every chunk of every pack is opened and
-//! named anew. Each finding says which snapshots and paths it hurts. The host's own copies are not
-//! asked: what counts is what lies in the place. DESIGN §9, P5.
+//! in a good pack that is there; of the packs that a [`Reading`] takes, every chunk is opened and
+//! named anew. Each finding says which snapshots and paths it hurts, and packs that are damaged are
+//! appended as `lost`. The host's own copies are not asked: what counts is what lies in the place.
+//! Memory: some 64 bytes for each pack and 16 for each tree node, beside what reads are under way.
+//! DESIGN §9, P5.
 
+mod known;
+mod options;
 mod packs;
+mod plan;
+mod report;
+mod small;
+mod stream;
+#[cfg(test)]
+mod tests;
 mod walk;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crypto::{Digest, SessionId, object_len};
-use format::{ChunkId, ChunkRef, NamedObject, PackListing, VaultNames};
+use format::{DomainId, NamedObject, PackListing, RUN_BYTES_MAX, VaultNames};
 use ledger::{Components, Ledger, ProcessMemory, SnapshotStanding, State};
-use places::NamePrefix;
 
 use crate::config::read_config;
-use crate::index::{IndexContext, counts, fetch_run};
+use crate::index::{IndexContext, counts, fetch_run, get_small};
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
-/// How much is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VerifyDepth {
-    /// Ledger, runs, trees, and the presence and length of every pack.
-    Structure,
-    /// Every byte.
-    Data,
-}
+use known::{KnownPacks, PackState};
+use packs::{KeptTimes, NoDiary};
+use plan::ReadTimes;
+
+pub use options::{Fraction, Reading, Reporting, VerifyOptions};
+pub use report::Reported;
 
 /// What a verification found.
 #[derive(Clone, Debug, Default)]
@@ -45,10 +52,22 @@ pub struct Verification {
     pub snapshots: u64,
     /// Chunks that were opened and named anew.
     pub chunks: u64,
+    /// Packs that the vault has, and how many of them were read whole.
+    pub packs: u64,
+    /// Packs that were read whole.
+    pub packs_read: u64,
     /// Packs and runs that no record needs: left by interrupted work.
     pub strangers: u64,
-    /// What is wrong.
+    /// Packs that the ledger says are lost, that still are, and that nothing needs any more.
+    pub settled: u64,
+    /// What is wrong, at most [`DAMAGES_MAX`].
     pub damage: Vec<Damage>,
+    /// How often something was wrong with an object beyond those.
+    pub damage_unnamed: u64,
+    /// Every snapshot of which a part cannot be restored.
+    pub hurt: Vec<SessionId>,
+    /// What was appended.
+    pub reported: Reported,
 }
 
 /// One thing that is wrong, and what it hurts.
@@ -75,8 +94,14 @@ pub struct HurtPath {
     pub path: Vec<u8>,
 }
 
+/// The most damaged objects that are named.
+pub const DAMAGES_MAX: usize = 10_000;
 /// The most paths that one damage lists.
 pub const HURT_PATHS_MAX: usize = 1000;
+/// The most paths that all of them list.
+const HURT_PATHS_TOTAL_MAX: usize = 100_000;
+/// The state file that remembers what was read when.
+const READ_TIMES: &str = "verified";
 
 /// Hears what is being read; called from several threads.
 pub trait VerifyProgress: Sync {
@@ -92,25 +117,48 @@ impl Vault {
     /// error but part of the [`Verification`].
     pub fn verify(
         &mut self,
-        depth: VerifyDepth,
+        options: &VerifyOptions,
         progress: &dyn VerifyProgress,
         cancel: &AtomicBool,
     ) -> Result<Verification> {
+        let mut check = self.inspect(options, progress, cancel)?;
         self.refresh()?;
-        let mut check = Check::new(self.components().clone(), progress, cancel);
-        check.ledger(&self.ledger())?;
-        let listed = check.list_objects()?;
-        let mut listings = HashMap::new();
-        {
+        check.forget_condemned(self.ledger().state());
+        let Check { mut found, known, damage, .. } = check;
+        found.reported = match options.reporting {
+            Reporting::Append => self.report(&known),
+            Reporting::Never => Reported::default(),
+        };
+        let was_lost = |object: &str| pack_of(object).is_some_and(|name| known.was_lost(&name));
+        let (settled, rest): (Vec<_>, Vec<_>) =
+            damage.into_values().partition(|d| d.snapshots.is_empty() && was_lost(&d.object));
+        found.settled = settled.len() as u64;
+        found.damage = rest;
+        Ok(found)
+    }
+
+    /// Looks at everything and appends nothing.
+    pub(crate) fn inspect<'a>(
+        &mut self,
+        options: &VerifyOptions,
+        progress: &'a dyn VerifyProgress,
+        cancel: &'a AtomicBool,
+    ) -> Result<Check<'a>> {
+        self.refresh()?;
+        let (mut check, runs) = {
             let ledger = self.ledger();
-            check.strangers(&listed, ledger.state());
-            check.runs(&self.index_context(), ledger.state(), &mut listings)?;
-            check.presence(&listed, &listings, ledger.state());
-        }
+            let state = ledger.state();
+            let mut check = Check::new(self.components().clone(), state, progress, cancel);
+            check.ledger(&ledger)?;
+            check.list_objects(state)?;
+            check.small_objects(state)?;
+            let runs = runs_of(state);
+            check.runs(&self.index_context(), state, &runs)?;
+            (check, runs)
+        };
+        check.presence();
         let reader = self.reader_of_place()?;
-        if depth == VerifyDepth::Data {
-            packs::verify_data(&mut check, &reader, &listings)?;
-        }
+        self.read_packs(&mut check, options.reading, &runs, &reader)?;
         let snapshots: Vec<_> = {
             let ledger = self.ledger();
             let there = ledger.state().snapshots();
@@ -118,28 +166,83 @@ impl Vault {
             there.map(|(id, snapshot)| (id, snapshot.clone())).collect()
         };
         walk::walk_snapshots(&mut check, &reader, &snapshots)?;
-        Ok(check.finish())
+        Ok(check)
+    }
+
+    /// Reads what is due of the packs and remembers when.
+    fn read_packs(
+        &self,
+        check: &mut Check<'_>,
+        reading: Reading,
+        runs: &[RunToRead],
+        reader: &crate::Reader,
+    ) -> Result<()> {
+        let Components { clock, entropy, .. } = self.components();
+        let now = clock.now();
+        let load = |bytes: Option<Vec<u8>>| {
+            bytes.and_then(|bytes| ReadTimes::decode(&bytes).ok()).unwrap_or_default()
+        };
+        let mut times = load(self.home().state_file(READ_TIMES).unwrap_or_default());
+        times.follow(&check.known, now);
+        plan::choose(&mut check.known, reading, &times, now, entropy.as_ref());
+        let context = self.index_context();
+        if reading == Reading::Structure {
+            return packs::read_due(check, reader, &context, runs, &NoDiary);
+        }
+        let failed = Mutex::new(None);
+        let keep = |times: &ReadTimes| {
+            let changed = self.home().change_state_file(READ_TIMES, entropy.as_ref(), |old| {
+                let mut merged = times.clone();
+                merged.merge(&load(old));
+                merged.encode()
+            });
+            *crate::writer::lock(&failed) = changed.err();
+        };
+        let diary =
+            KeptTimes { times: Mutex::new((times, now)), clock: clock.as_ref(), keep: &keep };
+        let read = packs::read_due(check, reader, &context, runs, &diary);
+        let (mut times, _) = diary.times.into_inner().unwrap_or_else(|e| e.into_inner());
+        if read.is_ok() && matches!(reading, Reading::Coverage(_)) {
+            times.last_run = Some(clock.now());
+        }
+        keep(&times);
+        read?;
+        match failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            // Without this memory there is no coverage; other readings go on without.
+            Some(error) if matches!(reading, Reading::Coverage(_)) => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Verifies a vault without any key.
+/// Verifies a vault without any key: reads all packs by their names, or a sample of them.
 ///
 /// # Errors
 /// As [`Vault::verify`].
 pub fn verify_keyless(
     components: &Components,
+    sample: Fraction,
     progress: &dyn VerifyProgress,
     cancel: &AtomicBool,
 ) -> Result<Verification> {
     let (_, config) = read_config(components.place.as_ref())?;
     let memory = Arc::new(ProcessMemory::new());
     let ledger = Ledger::open(components.clone(), &config, None, memory, None)?;
-    let mut check = Check::new(components.clone(), progress, cancel);
+    let state = ledger.state();
+    let mut check = Check::new(components.clone(), state, progress, cancel);
     check.ledger(&ledger)?;
-    let listed = check.list_objects()?;
-    check.strangers(&listed, ledger.state());
-    packs::verify_names(&mut check, ledger.state())?;
-    Ok(check.finish())
+    check.list_objects(state)?;
+    check.small_objects(state)?;
+    for run in runs_of(state) {
+        check.run_name(&run.name)?;
+    }
+    check.missing();
+    let times = ReadTimes::default();
+    let (now, entropy) = (components.clock.now(), components.entropy.as_ref());
+    plan::choose(&mut check.known, Reading::Sample(sample), &times, now, entropy);
+    packs::read_due_names(&mut check, &NoDiary)?;
+    check.found.damage = check.damage.into_values().collect();
+    Ok(check.found)
 }
 
 /// A verification under way.
@@ -147,24 +250,29 @@ pub(crate) struct Check<'a> {
     components: Components,
     progress: &'a dyn VerifyProgress,
     cancel: &'a AtomicBool,
-    found: Verification,
+    pub(crate) found: Verification,
     /// Damage by the object's name, in order.
-    damage: BTreeMap<String, Damage>,
-    /// Packs of which nothing can be read.
-    missing: HashSet<Digest>,
-    /// Chunks that cannot be had from one pack.
-    bad: HashSet<(Digest, ChunkId)>,
+    pub(crate) damage: BTreeMap<String, Damage>,
+    known: KnownPacks,
+    /// Runs that cannot be read.
+    pub(crate) unread_runs: Vec<Digest>,
+    hurt: BTreeSet<SessionId>,
+    paths_named: usize,
+    /// Takes what is not named any more.
+    beyond: Damage,
 }
 
-/// What lies in the place, with lengths.
-struct Listed {
-    packs: HashMap<Digest, u64>,
-    runs: HashMap<Digest, u64>,
+/// An index run that the ledger names.
+pub(crate) struct RunToRead {
+    pub(crate) name: Digest,
+    pub(crate) session: SessionId,
+    pub(crate) domain: DomainId,
 }
 
 impl<'a> Check<'a> {
     fn new(
         components: Components,
+        state: &State,
         progress: &'a dyn VerifyProgress,
         cancel: &'a AtomicBool,
     ) -> Self {
@@ -174,8 +282,11 @@ impl<'a> Check<'a> {
             cancel,
             found: Verification::default(),
             damage: BTreeMap::new(),
-            missing: HashSet::new(),
-            bad: HashSet::new(),
+            known: KnownPacks::new(state),
+            unread_runs: Vec::new(),
+            hurt: BTreeSet::new(),
+            paths_named: 0,
+            beyond: Damage::of("", ""),
         }
     }
 
@@ -199,104 +310,165 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn list_objects(&mut self) -> Result<Listed> {
-        let packs = self.list(&VaultNames::packs())?;
-        let runs = self.list(&VaultNames::runs())?;
-        Ok(Listed { packs, runs })
-    }
-
-    fn list(&mut self, prefix: &NamePrefix) -> Result<HashMap<Digest, u64>> {
-        let mut listed = HashMap::new();
-        for object in self.components.place.list(prefix, None)? {
-            self.go_on()?;
-            let object = object?;
-            if let Some(NamedObject::Pack(name) | NamedObject::Run(name)) =
-                NamedObject::parse(&object.name)
-            {
-                listed.insert(name, object.size);
-            }
-        }
-        Ok(listed)
-    }
-
-    fn strangers(&mut self, listed: &Listed, state: &State) {
-        let packs = listed.packs.keys().filter(|name| state.pack(name).is_none()).count();
-        let runs = listed.runs.keys().filter(|name| state.run(name).is_none()).count();
-        self.found.strangers = (packs + runs) as u64;
-    }
-
-    /// Opens every run as it lies in the place.
-    fn runs(
-        &mut self,
-        context: &IndexContext<'_>,
-        state: &State,
-        listings: &mut HashMap<Digest, (PackListing, format::DomainId)>,
-    ) -> Result<()> {
-        for (name, session, domain) in runs_of(state) {
-            self.go_on()?;
-            let object = VaultNames::run(&name);
-            match fetch_run(context, &name, domain) {
-                Ok(run) => {
-                    self.read_object(object.as_str(), 0);
-                    let packs = run.packs.into_iter().filter(|p| counts(state, session, p));
-                    listings.extend(packs.map(|p| (p.name, (p, domain))));
-                }
-                Err(error) => self.take(object.as_str(), error)?,
+    /// Meets what lies in the place.
+    fn list_objects(&mut self, state: &State) -> Result<()> {
+        let place = self.components.place.clone();
+        for prefix in [VaultNames::packs(), VaultNames::runs()] {
+            for object in place.list(&prefix, None)? {
+                self.go_on()?;
+                let object = object?;
+                let is_stranger = match NamedObject::parse(&object.name) {
+                    Some(NamedObject::Pack(name)) => match self.known.find(&name) {
+                        Some(pack) => {
+                            pack.size = Some(object.size);
+                            false
+                        }
+                        None => true,
+                    },
+                    Some(NamedObject::Run(name)) => state.run(&name).is_none(),
+                    _ => false,
+                };
+                self.found.strangers += u64::from(is_stranger);
             }
         }
         Ok(())
     }
 
-    /// Every pack that the ledger knows is there, as long as its run says.
-    fn presence(
+    /// Opens every run as it lies in the place, and holds what it lists to what lies there.
+    fn runs(
         &mut self,
-        listed: &Listed,
-        listings: &HashMap<Digest, (PackListing, format::DomainId)>,
+        context: &IndexContext<'_>,
         state: &State,
-    ) {
-        for (name, _) in state.packs() {
-            let object = VaultNames::pack(name);
-            self.found.objects += 1;
-            let Some(actual) = listed.packs.get(name) else {
-                self.damaged(object.as_str(), "it is missing");
-                self.missing.insert(*name);
-                continue;
-            };
-            let Some((listing, _)) = listings.get(name) else {
-                self.damaged(object.as_str(), "no readable index run lists it");
-                continue;
-            };
-            let expected = object_len(listing.kind, listing.stream_length).ok();
-            if expected != Some(*actual) {
-                let expected = expected.unwrap_or_default();
-                self.damaged(
-                    object.as_str(),
-                    format!("it is {actual} bytes, its index run says {expected}"),
-                );
-                self.missing.insert(*name);
+        runs: &[RunToRead],
+    ) -> Result<()> {
+        for (number, run) in runs.iter().enumerate() {
+            self.go_on()?;
+            let object = VaultNames::run(&run.name);
+            match fetch_run(context, &run.name, run.domain) {
+                Ok(listed) => {
+                    self.read_object(object.as_str(), 0);
+                    let listed = listed.packs.iter().filter(|p| counts(state, run.session, p));
+                    for listing in listed {
+                        self.meet_listing(listing, number as u32, &run.name)?;
+                    }
+                }
+                Err(error) => {
+                    self.unread_runs.push(run.name);
+                    self.take(object.as_str(), error)?;
+                }
             }
         }
+        Ok(())
+    }
+
+    fn meet_listing(&mut self, listing: &PackListing, run: u32, name: &Digest) -> Result<()> {
+        let Some(pack) = self.known.find(&listing.name) else { return Ok(()) };
+        if pack.run.is_some() {
+            return Ok(());
+        }
+        pack.run = Some(run);
+        let expected = object_len(listing.kind, listing.stream_length).unwrap_or_default();
+        let Some(actual) = pack.size.filter(|actual| *actual != expected) else { return Ok(()) };
+        // Either the pack is damaged or the run lies: the pack's name tells.
+        match stream::read_name(self.components.place.as_ref(), &listing.name, actual) {
+            Ok(_) => {
+                pack.run = None;
+                let run = VaultNames::run(name);
+                let reason = format!(
+                    "it lists {} with {expected} bytes, which has {actual}",
+                    VaultNames::pack(&listing.name)
+                );
+                self.damaged(run.as_str(), reason);
+            }
+            Err(error) if says_damage(&error) => {
+                pack.state = PackState::Gone;
+                let reason = format!("it is {actual} bytes, its index run says {expected}");
+                self.damaged(VaultNames::pack(&listing.name).as_str(), reason);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Every pack that the ledger knows is there, and a readable run lists it.
+    fn presence(&mut self) {
+        self.missing();
+        let unlisted = self.known.iter().filter(|pack| pack.run.is_none() && pack.size.is_some());
+        let unlisted: Vec<Digest> = unlisted.map(|pack| pack.name).collect();
+        for name in unlisted {
+            self.damaged(VaultNames::pack(&name).as_str(), UNLISTED);
+        }
+    }
+
+    fn missing(&mut self) {
+        self.found.packs = self.known.all().len() as u64;
+        self.found.objects += self.found.packs;
+        let mut missing = Vec::new();
+        for pack in self.known.all().iter_mut().filter(|pack| pack.size.is_none()) {
+            pack.state = PackState::Gone;
+            missing.push(pack.name);
+        }
+        for name in missing {
+            self.damaged(VaultNames::pack(&name).as_str(), "it is missing");
+        }
+    }
+
+    /// Checks that a run has the bytes of its name.
+    fn run_name(&mut self, run: &Digest) -> Result<()> {
+        self.go_on()?;
+        let name = VaultNames::run(run);
+        match get_small(self.components.place.as_ref(), &name, RUN_BYTES_MAX) {
+            Ok(bytes) if Digest::of(&bytes) == *run => {
+                self.read_object(name.as_str(), bytes.len() as u64);
+            }
+            Ok(_) => {
+                self.damaged(name.as_str(), Error::object(&name, stream::OTHER_BYTES));
+            }
+            Err(error) => self.take(name.as_str(), error)?,
+        }
+        Ok(())
+    }
+
+    /// What was wrong with packs that may be deleted by now is no damage.
+    fn forget_condemned(&mut self, state: &State) {
+        self.damage.retain(|object, _| pack_of(object).is_none_or(|n| state.pack(&n).is_some()));
+        self.found.hurt = self.hurt.iter().copied().collect();
+        let read =
+            self.known.iter().filter(|p| matches!(p.state, PackState::Well | PackState::Ill));
+        self.found.packs_read = read.count() as u64;
     }
 
     /// Notes damage; an error that says nothing about the object goes on to the caller.
     fn take(&mut self, object: &str, error: Error) -> Result<()> {
-        match error.kind() {
-            ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid => {
-                self.damaged(object, error);
-                Ok(())
-            }
-            _ => Err(error),
+        if says_damage(&error) {
+            self.damaged(object, error);
+            return Ok(());
         }
+        Err(error)
     }
 
     fn damaged(&mut self, object: &str, reason: impl std::fmt::Display) -> &mut Damage {
-        self.damage.entry(object.to_owned()).or_insert_with(|| Damage {
-            object: object.to_owned(),
-            reason: reason.to_string(),
-            snapshots: Vec::new(),
-            paths: Vec::new(),
-            paths_total: 0,
-        })
+        if self.damage.len() >= DAMAGES_MAX && !self.damage.contains_key(object) {
+            self.found.damage_unnamed += 1;
+            return &mut self.beyond;
+        }
+        let damage = || Damage::of(object, &reason.to_string());
+        self.damage.entry(object.to_owned()).or_insert_with(damage)
+    }
+
+    /// Notes that a path of a snapshot cannot be restored whole because of an object.
+    fn hurt(&mut self, object: &str, reason: &str, snapshot: SessionId, path: Vec<u8>) {
+        self.hurt.insert(snapshot);
+        let room = self.paths_named < HURT_PATHS_TOTAL_MAX;
+        let damage = self.damaged(object, reason);
+        if damage.snapshots.last() != Some(&snapshot) {
+            damage.snapshots.push(snapshot);
+        }
+        damage.paths_total += 1;
+        if room && damage.paths.len() < HURT_PATHS_MAX {
+            damage.paths.push(HurtPath { snapshot, path });
+            self.paths_named += 1;
+        }
     }
 
     fn read_object(&mut self, name: &str, bytes: u64) {
@@ -305,25 +477,44 @@ impl<'a> Check<'a> {
         self.progress.object(name, bytes);
     }
 
-    /// Whether a chunk can be had from this pack, as far as is known.
-    fn is_good(&self, pack: Digest, chunk: ChunkRef) -> bool {
-        !self.missing.contains(&pack) && !self.bad.contains(&(pack, chunk.id))
-    }
-
     fn go_on(&self) -> Result<()> {
         go_on(self.cancel)
     }
+}
 
-    fn finish(mut self) -> Verification {
-        self.found.damage = self.damage.into_values().collect();
-        self.found
+impl Damage {
+    fn of(object: &str, reason: &str) -> Self {
+        Self {
+            object: object.to_owned(),
+            reason: reason.to_owned(),
+            snapshots: Vec::new(),
+            paths: Vec::new(),
+            paths_total: 0,
+        }
     }
 }
 
-fn runs_of(state: &State) -> Vec<(Digest, SessionId, format::DomainId)> {
+const UNLISTED: &str = "no readable index run lists it";
+
+pub(crate) fn runs_of(state: &State) -> Vec<RunToRead> {
     let domain = |session| state.session(session).map(|session| session.domain);
-    let runs = state.runs();
-    runs.filter_map(|(name, at)| Some((*name, at.session, domain(at.session)?))).collect()
+    let runs = state.runs().filter_map(|(name, at)| {
+        Some(RunToRead { name: *name, session: at.session, domain: domain(at.session)? })
+    });
+    runs.collect()
+}
+
+/// The pack that an object's name is of.
+fn pack_of(object: &str) -> Option<Digest> {
+    match NamedObject::parse(&object.parse().ok()?)? {
+        NamedObject::Pack(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// Whether an error says that an object is damaged or absent.
+fn says_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid)
 }
 
 fn go_on(cancel: &AtomicBool) -> Result<()> {

@@ -3,63 +3,120 @@
 //! Damage is a result, not an error: it is reported, and the run ends with exit code 4.
 
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use strongroom::{Damage, Verification, VerifyDepth, verify_keyless};
+use strongroom::{
+    Damage, Fraction, Reading, Reported, Reporting, Verification, VerifyOptions, verify_keyless,
+};
 
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields, put_path, short, show_path};
 use crate::progress::Display;
-use crate::sizes;
+use crate::{quantities, sizes};
 
 /// Checks that the vault is whole.
 ///
 /// The ledger, the index and the trees are read, and every object must be there. Damage ends it
-/// with exit code 4, and each damaged object names the snapshots and files that it hurts.
+/// with exit code 4; each damaged object names the snapshots and files that it hurts, and the next
+/// backup stores again what it held, as far as the source still has it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Read and verify every byte too
     #[arg(long, conflicts_with = "no_key")]
     data: bool,
+    /// Read so many of the packs, drawn anew each time, such as 5%
+    #[arg(long, value_name = "SHARE", value_parser = quantities::parse_share)]
+    #[arg(conflicts_with_all = ["data", "coverage"])]
+    sample: Option<Fraction>,
+    /// Read what is due, so that runs spread over this span, such as 30d, read every byte once
+    #[arg(long, value_name = "SPAN", value_parser = quantities::parse_span)]
+    #[arg(conflicts_with_all = ["data", "no_key"])]
+    coverage: Option<Duration>,
+    /// Read no more than this in a second, such as 20MiB
+    #[arg(long, value_name = "RATE", value_parser = quantities::parse_rate)]
+    limit_read: Option<NonZeroU64>,
     /// Use no key: check that every object has the bytes of its name, and the ledger's chain and
     /// signatures
     #[arg(long)]
     no_key: bool,
+    /// Append nothing to the ledger: neither that packs are lost nor that they came back
+    #[arg(long)]
+    no_report: bool,
+}
+
+impl Args {
+    fn reading(&self) -> Reading {
+        match (self.data, self.sample, self.coverage) {
+            (true, ..) => Reading::All,
+            (_, Some(sample), _) => Reading::Sample(sample),
+            (_, _, Some(span)) => Reading::Coverage(span),
+            _ => Reading::Structure,
+        }
+    }
+
+    /// What was read, in words.
+    fn depth(&self) -> &'static str {
+        match (self.no_key, self.reading()) {
+            (true, _) => "without a key",
+            (_, Reading::All) => "every byte",
+            (_, Reading::Sample(_)) => "a sample",
+            (_, Reading::Coverage(_)) => "what is due",
+            (_, Reading::Structure) => "structure",
+        }
+    }
 }
 
 /// Verifies.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Verified> {
     let stop = context.signals.stop();
+    if args.coverage.is_some() && context.folders()?.state.is_none() {
+        return Err(Failure::usage(
+            "--coverage has no folder to remember in what was read",
+            "name one with --state-dir",
+        ));
+    }
     let (found, elapsed) = if args.no_key {
-        let components = context.open_place()?;
+        let components = context.open_place_limited(args.limit_read)?;
         let display = Display::start(context, "objects", None);
-        let found = verify_keyless(&components, display.meter(), stop);
+        let sample = args.sample.unwrap_or(Fraction::WHOLE);
+        let found = verify_keyless(&components, sample, display.meter(), stop);
         (found, display.meter().elapsed())
     } else {
-        let mut vault = context.open(Access::Read)?;
-        let depth = if args.data { VerifyDepth::Data } else { VerifyDepth::Structure };
+        let mut vault = context.open_limited(Access::Read, args.limit_read)?;
+        let reporting = if args.no_report { Reporting::Never } else { Reporting::Append };
+        let options = VerifyOptions { reading: args.reading(), reporting };
         let display = Display::start(context, "objects", None);
-        let found = vault.verify(depth, display.meter(), stop);
+        let found = vault.verify(&options, display.meter(), stop);
         (found, display.meter().elapsed())
     };
     // A cancelled verification says so in words of its own.
     let found = found.map_err(|error| match context.check_stopped() {
-        Err(stopped) => stopped.when_stopped("nothing was changed; run it again to verify all"),
+        Err(stopped) => stopped.when_stopped(match args.coverage {
+            Some(_) => "nothing was changed; the next run goes on with what is due",
+            None => "nothing was changed; run it again to verify all",
+        }),
         Ok(()) => Failure::from(error),
     })?;
-    let depth = match (args.no_key, args.data) {
-        (true, _) => "without a key",
-        (_, true) => "every byte",
-        _ => "structure",
+    let reading = match args.no_key {
+        true => Reading::All,
+        false => args.reading(),
     };
-    Ok(Verified { found, depth, elapsed, is_verbose: context.output.verbose })
+    Ok(Verified {
+        found,
+        reading,
+        depth: args.depth(),
+        elapsed,
+        is_verbose: context.output.verbose,
+    })
 }
 
 /// What verification found.
 pub(crate) struct Verified {
     found: Verification,
+    reading: Reading,
     depth: &'static str,
     elapsed: Duration,
     is_verbose: bool,
@@ -83,9 +140,25 @@ impl Report for Verified {
             sizes::show(found.bytes),
             self.elapsed.as_secs_f64(),
         )?;
+        if matches!(self.reading, Reading::Sample(_) | Reading::Coverage(_)) {
+            let packs = sizes::plural(found.packs, "pack");
+            writeln!(out, "read {} of {packs}", sizes::count(found.packs_read))?;
+        }
         if found.strangers > 0 {
             let strangers = sizes::plural(found.strangers, "object");
             writeln!(out, "{strangers} of no record: left by work that was interrupted, harmless")?;
+        }
+        let Reported { lost, found: back, .. } = found.reported;
+        if lost > 0 {
+            let packs = sizes::plural(lost, "pack");
+            writeln!(out, "noted as lost: {packs}; the next backup stores again what it can")?;
+        }
+        if back > 0 {
+            writeln!(out, "found again: {}", sizes::plural(back, "pack"))?;
+        }
+        if found.settled > 0 {
+            let packs = sizes::plural(found.settled, "lost pack");
+            writeln!(out, "{packs}: nothing needs what is in there any more")?;
         }
         match found.damage.len() as u64 {
             0 => writeln!(out, "no damage found"),
@@ -103,6 +176,14 @@ impl Report for Verified {
             "bytes": found.bytes,
             "snapshots": found.snapshots,
             "chunks": found.chunks,
+            "packs": found.packs,
+            "packs_read": found.packs_read,
+            "lost": found.reported.lost,
+            "found": found.reported.found,
+            "report_withheld": found.reported.withheld,
+            "settled": found.settled,
+            "damage_unnamed": found.damage_unnamed,
+            "hurt_snapshots": found.hurt.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "strangers": found.strangers,
             "damage": damage,
             "seconds": self.elapsed.as_secs_f64(),
@@ -137,15 +218,21 @@ impl Report for Verified {
                 remarks.push(Remark::new(format!("  hurts snapshots {}", ids.join(", "))));
             }
         }
+        if self.found.damage_unnamed > 0 {
+            remarks.push(Remark::new("and more objects, too many to name"));
+        }
+        if let Some(reason) = &self.found.reported.withheld {
+            remarks.push(Remark::new(format!("the damage is not noted in the ledger: {reason}")));
+        }
         if let Some(last) = remarks.pop() {
-            remarks.push(last.hint(
-                "keep the vault as it is and bring the named objects back from a copy of it; \
-                 what is not named can be restored",
-            ));
+            remarks.push(last.hint(HINT));
         }
         remarks
     }
 }
+
+const HINT: &str = "what is not named can be restored; run a backup, which stores again what the \
+    source still has, or bring the named objects back from a copy of the vault";
 
 const PATHS_SHOWN_MAX: usize = 10;
 

@@ -37,12 +37,14 @@ fn a_damaged_pack_or_run_is_named_by_every_verification_that_reads_it() {
         for (harm, change) in HARMS {
             world.place.corrupt(&name, change);
             let components = world.components(Arc::new(world.place.clone()));
-            let keyless = verify_keyless(&components, &Quiet, &AtomicBool::new(false)).unwrap();
+            let keyless =
+                verify_keyless(&components, Fraction::WHOLE, &Quiet, &AtomicBool::new(false))
+                    .unwrap();
             let names: Vec<_> = keyless.damage.iter().map(|d| d.object.clone()).collect();
             assert_eq!(names, [text], "{text} with {harm}");
 
             let mut vault = world.open();
-            let found = verify(&mut vault, VerifyDepth::Data);
+            let found = verify(&mut vault, Reading::All);
             let named = found.damage.iter().any(|d| d.object == text);
             assert!(named, "{text} with {harm}: {:?}", found.damage);
 
@@ -67,7 +69,7 @@ fn a_missing_pack_hurts_the_snapshots_that_need_it() {
             world.place.delete(&name).unwrap();
         }
     }
-    let found = verify(&mut vault, VerifyDepth::Structure);
+    let found = verify(&mut vault, Reading::Structure);
     assert!(found.damage.iter().any(|d| d.reason == "it is missing"), "{:?}", found.damage);
     assert!(found.damage.iter().any(|d| d.snapshots.contains(&committed.snapshot)));
 }
@@ -83,7 +85,7 @@ fn objects_swapped_with_one_another_are_damage() {
     world.place.corrupt(&packs[0], |bytes| *bytes = second.to_vec());
     world.place.corrupt(&packs[1], |bytes| *bytes = first.to_vec());
 
-    let found = verify(&mut world.open(), VerifyDepth::Data);
+    let found = verify(&mut world.open(), Reading::All);
     for name in &packs[..2] {
         assert!(found.damage.iter().any(|d| d.object == name.as_str()), "{name}");
     }

@@ -135,7 +135,7 @@ fn a_run_that_lists_a_pack_of_another_session_hides_nothing() {
         let mut fresh = world.open_at(Arc::new(world.place.clone()), "fresh");
         let reader = fresh.reader().unwrap();
         assert_eq!(reader.chunk(DomainId::DEFAULT, chunks[0]).unwrap(), content);
-        let found = verify(&mut fresh, VerifyDepth::Data);
+        let found = verify(&mut fresh, Reading::All);
         assert!(found.damage.is_empty(), "{:?}", found.damage);
     }
 }

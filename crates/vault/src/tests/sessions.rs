@@ -31,7 +31,7 @@ fn a_session_that_died_is_abandoned_and_what_it_published_is_not_stored_again() 
     assert!(written.bytes_known >= 40_000_000, "{written:?}");
     let status = vault.ledger().state().session(dead_session).unwrap().status;
     assert_eq!(status, ledger::SessionStatus::Abandoned);
-    assert!(verify(&mut vault, VerifyDepth::Data).damage.is_empty());
+    assert!(verify(&mut vault, Reading::All).damage.is_empty());
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn several_hosts_back_up_at_the_same_time() {
     });
     let mut vault = world.open();
     assert_eq!(vault.snapshots().unwrap().len(), 12);
-    assert!(verify(&mut vault, VerifyDepth::Data).damage.is_empty());
+    assert!(verify(&mut vault, Reading::All).damage.is_empty());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_session_closed_by_another_cannot_commit_and_its_packs_are_found() {
     assert_eq!(error.kind(), ErrorKind::Closed);
     drop(writer);
     back_up(&mut vault, &[&content]);
-    assert!(verify(&mut vault, VerifyDepth::Data).damage.is_empty());
+    assert!(verify(&mut vault, Reading::All).damage.is_empty());
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_place_that_fails_stops_the_session_and_harms_no_snapshot() {
         let mut vault = world.open();
         let snapshots = vault.snapshots().unwrap().len() as u64;
         assert!(error.is_some() == (snapshots == 1), "put {failing}: {error:?}, {snapshots}");
-        assert!(verify(&mut vault, VerifyDepth::Data).damage.is_empty());
+        assert!(verify(&mut vault, Reading::All).damage.is_empty());
         if snapshots > 1 {
             break;
         }

@@ -1,105 +1,183 @@
-//! Reads whole packs: by name alone, or opening every chunk.
+//! Reads the packs that are due, on all cores.
 //!
-//! Packs are shared out among threads, one at a time each. A pack whose bytes do not have its name
-//! is then searched frame by frame for what can still be read, so that only what is really hurt is
-//! named.
+//! Index runs are read again one after the other, and what they list is handed to the threads as
+//! it comes, so no more than one run and a pack's directory for each thread are held. A pack that
+//! is damaged is searched chunk by chunk for what can still be read, so that only what is really
+//! hurt is named.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use crypto::{Digest, ObjectKind};
-use format::{ChunkRef, DomainId, NamedObject, PackListing, VaultNames, split_pack};
-use ledger::State;
-use places::{ObjectName, Place};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use crypto::Digest;
+use format::{ChunkId, DomainId, PackListing, VaultNames};
+use places::{Place, Time};
 
-use super::{Check, go_on};
+use super::known::{KnownPacks, PackState};
+use super::plan::ReadTimes;
+use super::stream::{ReadPack, read_name, read_pack};
+use super::{Check, RunToRead, go_on, says_damage};
+use crate::index::{IndexContext, fetch_run};
 use crate::reader::Reader;
 use crate::writer::lock;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
-/// What was found of one object.
+/// Threads that read, at most: each holds some 30 MiB.
+const THREADS_MAX: usize = 6;
+
+/// A pack to be read.
+enum Task {
+    /// As its run lists it.
+    Listed(Box<PackListing>, DomainId),
+    /// By its name alone: nothing readable lists it, or no key is held.
+    Named { pack: Digest, length: u64 },
+}
+
+impl Task {
+    fn pack(&self) -> Digest {
+        match self {
+            Self::Listed(listing, _) => listing.name,
+            Self::Named { pack, .. } => *pack,
+        }
+    }
+}
+
+/// What came of one pack.
 struct Finding {
-    name: ObjectName,
-    bytes: u64,
-    chunks: u64,
+    pack: Digest,
+    read: ReadPack,
     damage: Option<Error>,
-    bad: Vec<(Digest, ChunkRef)>,
-    gone: Option<Digest>,
+    bad: Vec<ChunkId>,
+    state: PackState,
 }
 
-/// Checks that every needed pack and run has the bytes of its name.
-pub(super) fn verify_names(check: &mut Check<'_>, state: &State) -> Result<()> {
-    let packs = state.packs().map(|(name, _)| VaultNames::pack(name));
-    let names: Vec<ObjectName> =
-        packs.chain(state.runs().map(|(n, _)| VaultNames::run(n))).collect();
-    let place = check.components.place.clone();
-    let findings = in_parallel(check, &names, |name| {
-        let bytes = match read_named(place.as_ref(), name) {
-            Ok(bytes) => bytes.len() as u64,
-            Err(error) => return finding(name, 0, Some(error)),
-        };
-        finding(name, bytes, None)
-    })?;
-    take_findings(check, findings)
+/// Takes note now and then of what was read, so that an interrupted run is gone on with.
+pub(super) trait Diary: Sync {
+    /// A pack was read to its end.
+    fn read(&self, pack: &Digest);
 }
 
-/// Opens every chunk of every pack.
-pub(super) fn verify_data(
+/// Reads what is due of the packs that these runs list, and of those that none lists.
+pub(super) fn read_due(
     check: &mut Check<'_>,
     reader: &Reader,
-    listings: &HashMap<Digest, (PackListing, DomainId)>,
+    context: &IndexContext<'_>,
+    runs: &[RunToRead],
+    diary: &dyn Diary,
 ) -> Result<()> {
-    let mut packs: Vec<&(PackListing, DomainId)> =
-        listings.values().filter(|(p, _)| !check.missing.contains(&p.name)).collect();
-    packs.sort_by_key(|(listing, _)| listing.name);
-    let place = check.components.place.clone();
-    let findings = in_parallel(check, &packs, |(listing, domain)| {
-        let name = VaultNames::pack(&listing.name);
-        match read_pack(place.as_ref(), reader, &name, listing, *domain) {
-            Ok((bytes, chunks)) => Finding { chunks, ..finding(&name, bytes, None) },
-            Err(error) => salvage(reader, listing, *domain, finding(&name, 0, Some(error))),
+    let due = |known: &mut KnownPacks, name: &Digest, number: u32| {
+        known.find(name).is_some_and(|p| p.state == PackState::Due && p.run == Some(number))
+    };
+    let named = named_tasks(check, |pack| pack.run.is_none());
+    let wanted: Vec<bool> = {
+        let mut wanted = vec![false; runs.len()];
+        let of_runs = check.known.iter().filter(|pack| pack.state == PackState::Due);
+        of_runs.filter_map(|pack| pack.run).for_each(|run| wanted[run as usize] = true);
+        wanted
+    };
+    read_all(check, Some(reader), diary, |known, tasks| {
+        for (number, run) in runs.iter().enumerate().filter(|(number, _)| wanted[*number]) {
+            // It was readable before; what changed meanwhile the next verification names.
+            let Ok(listed) = fetch_run(context, &run.name, run.domain) else { continue };
+            for listing in listed.packs {
+                let is_due = due(&mut lock(known).known, &listing.name, number as u32);
+                if is_due && tasks.send(Task::Listed(Box::new(listing), run.domain)).is_err() {
+                    return;
+                }
+            }
         }
-    })?;
-    take_findings(check, findings)
+        let _ = named.into_iter().try_for_each(|task| tasks.send(task));
+    })
 }
 
-/// Reads one pack whole: its name, its directory, every chunk.
-fn read_pack(
-    place: &dyn Place,
-    reader: &Reader,
-    name: &ObjectName,
-    listing: &PackListing,
-    domain: DomainId,
-) -> Result<(u64, u64)> {
-    let object = read_named(place, name)?;
-    if listing.kind == ObjectKind::ContentPack && !reader.may_read_content(listing.epoch) {
-        return Ok((object.len() as u64, 0));
-    }
-    let payload = reader.open_pack(listing, &object)?;
-    let (frames, directory) =
-        split_pack(&payload, listing.kind).map_err(|e| Error::object(name, e))?;
-    if directory != listing.directory {
-        return Err(Error::object(name, "its directory is not the one that its index run lists"));
-    }
-    let mut rest = frames;
-    let mut chunks = 0;
-    for frame in &directory.frames {
-        let (stored, left) = rest.split_at(frame.stored_length as usize);
-        rest = left;
-        let plain = reader.decompress(frame.codec, stored, frame.plain_length() as usize)?;
-        let mut plain = &plain[..];
-        for entry in &frame.chunks {
-            let (bytes, left) = plain.split_at(entry.length as usize);
-            plain = left;
-            if reader.name(domain, entry.chunk.kind, bytes)? != entry.chunk.id {
-                return Err(Error::ChunkContent { chunk: entry.chunk, pack: listing.name });
+/// Reads all that is due by its name alone.
+pub(super) fn read_due_names(check: &mut Check<'_>, diary: &dyn Diary) -> Result<()> {
+    let named = named_tasks(check, |_| true);
+    read_all(check, None, diary, |_, tasks| {
+        let _ = named.into_iter().try_for_each(|task| tasks.send(task));
+    })
+}
+
+fn named_tasks(
+    check: &Check<'_>,
+    is_meant: impl Fn(&super::known::KnownPack) -> bool,
+) -> Vec<Task> {
+    let due = check.known.iter().filter(|pack| pack.state == PackState::Due && is_meant(pack));
+    due.filter_map(|pack| Some(Task::Named { pack: pack.name, length: pack.size? })).collect()
+}
+
+/// Hands out tasks and takes what comes of them.
+fn read_all(
+    check: &mut Check<'_>,
+    reader: Option<&Reader>,
+    diary: &dyn Diary,
+    hand_out: impl FnOnce(&Mutex<&mut Check<'_>>, &Sender<Task>),
+) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let (place, progress, cancel) = (check.components.place.clone(), check.progress, check.cancel);
+    let failed = Mutex::new(None);
+    let (tasks, to_do) = bounded(threads);
+    let check = Mutex::new(check);
+    let work = |to_do: Receiver<Task>| {
+        for task in to_do {
+            // Nobody reads on after an error that ends the verification.
+            if cancel.load(Ordering::Relaxed) || lock(&failed).is_some() {
+                continue;
             }
-            chunks += 1;
+            match perform(place.as_ref(), reader, &task) {
+                Ok(finding) => {
+                    let name = VaultNames::pack(&finding.pack);
+                    progress.object(name.as_str(), finding.read.bytes);
+                    diary.read(&finding.pack);
+                    lock(&check).take_finding(finding);
+                }
+                Err(error) => *lock(&failed) = Some(error),
+            }
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let to_do = to_do.clone();
+            scope.spawn(|| work(to_do));
+        }
+        drop(to_do);
+        hand_out(&check, &tasks);
+        drop(tasks);
+    });
+    go_on(cancel)?;
+    match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(()),
     }
-    Ok((object.len() as u64, chunks))
+}
+
+/// Reads one pack; damage is a finding, anything else an error.
+fn perform(place: &dyn Place, reader: Option<&Reader>, task: &Task) -> Result<Finding> {
+    let pack = task.pack();
+    let read = match (task, reader) {
+        (Task::Listed(listing, domain), Some(reader)) => read_pack(place, reader, listing, *domain),
+        (Task::Listed(listing, _), None) => {
+            read_name(place, &pack, crypto::object_len(listing.kind, listing.stream_length)?)
+        }
+        (Task::Named { length, .. }, _) => read_name(place, &pack, *length),
+    };
+    let well = Finding {
+        pack,
+        read: ReadPack::default(),
+        damage: None,
+        bad: Vec::new(),
+        state: PackState::Well,
+    };
+    let error = match read {
+        Ok(read) => return Ok(Finding { read, ..well }),
+        Err(error) if says_damage(&error) => error,
+        Err(error) => return Err(error),
+    };
+    let hurt = Finding { damage: Some(error), state: PackState::Gone, ..well };
+    match (task, reader) {
+        (Task::Listed(listing, domain), Some(reader)) => salvage(reader, listing, *domain, hurt),
+        _ => Ok(hurt),
+    }
 }
 
 /// Finds out which chunks of a damaged pack can still be read.
@@ -108,76 +186,65 @@ fn salvage(
     listing: &PackListing,
     domain: DomainId,
     mut finding: Finding,
-) -> Finding {
+) -> Result<Finding> {
+    let mut any = false;
     for entry in listing.directory.frames.iter().flat_map(|frame| &frame.chunks) {
-        if reader.chunk_of_pack(domain, entry.chunk, listing.name).is_err() {
-            finding.bad.push((listing.name, entry.chunk));
+        match reader.chunk_of_pack(domain, entry.chunk, listing.name) {
+            Ok(_) => any = true,
+            Err(error) if says_damage(&error) || error.kind() == crate::ErrorKind::Denied => {
+                finding.bad.push(entry.chunk.id);
+            }
+            Err(error) => return Err(error),
         }
     }
-    finding
-}
-
-fn read_named(place: &dyn Place, name: &ObjectName) -> Result<Bytes> {
-    let bytes = place.get(name, None)?;
-    let digest = match NamedObject::parse(name) {
-        Some(NamedObject::Pack(digest) | NamedObject::Run(digest)) => digest,
-        _ => return Err(Error::object(name, "its name is no digest")),
-    };
-    if Digest::of(&bytes) != digest {
-        return Err(Error::object(name, "its bytes do not have its name"));
+    if any {
+        finding.state = PackState::Ill;
+    } else {
+        finding.bad.clear();
     }
-    Ok(bytes)
+    Ok(finding)
 }
 
-fn finding(name: &ObjectName, bytes: u64, damage: Option<Error>) -> Finding {
-    let absent = damage.as_ref().is_some_and(|error| error.kind() == ErrorKind::NotFound);
-    let gone = match NamedObject::parse(name) {
-        Some(NamedObject::Pack(digest)) if absent => Some(digest),
-        _ => None,
-    };
-    Finding { name: name.clone(), bytes, chunks: 0, damage, bad: Vec::new(), gone }
-}
-
-fn take_findings(check: &mut Check<'_>, findings: Vec<Finding>) -> Result<()> {
-    for finding in findings {
-        check.found.objects += 1;
-        check.found.bytes += finding.bytes;
-        check.found.chunks += finding.chunks;
-        check.missing.extend(finding.gone);
-        check.bad.extend(finding.bad.into_iter().map(|(pack, chunk)| (pack, chunk.id)));
-        if let Some(error) = finding.damage {
-            check.take(finding.name.as_str(), error)?;
+impl Check<'_> {
+    fn take_finding(&mut self, finding: Finding) {
+        let Finding { pack, read, damage, bad, state } = finding;
+        self.found.bytes += read.bytes;
+        self.found.chunks += read.chunks;
+        bad.iter().for_each(|chunk| self.known.spoil(&pack, chunk));
+        if let Some(known) = self.known.find(&pack) {
+            known.state = state;
+        }
+        if let Some(error) = damage {
+            self.damaged(VaultNames::pack(&pack).as_str(), error);
         }
     }
-    Ok(())
 }
 
-/// Does `work` on every item, on as many threads as the machine has cores.
-fn in_parallel<T: Sync>(
-    check: &Check<'_>,
-    items: &[T],
-    work: impl Fn(&T) -> Finding + Sync,
-) -> Result<Vec<Finding>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let next = AtomicUsize::new(0);
-    let findings = Mutex::new(Vec::with_capacity(items.len()));
-    let (progress, cancel) = (check.progress, check.cancel);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
-                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if go_on(cancel).is_err() {
-                        return;
-                    }
-                    let finding = work(item);
-                    progress.object(finding.name.as_str(), finding.bytes);
-                    lock(&findings).push(finding);
-                }
-            });
+/// The read times, kept from time to time.
+pub(super) struct KeptTimes<'a> {
+    pub(super) times: Mutex<(ReadTimes, Time)>,
+    pub(super) clock: &'a dyn places::Clock,
+    pub(super) keep: &'a (dyn Fn(&ReadTimes) + Sync),
+}
+
+/// So often they are kept while packs are read.
+const KEEP_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
+
+impl Diary for KeptTimes<'_> {
+    fn read(&self, pack: &Digest) {
+        let now = self.clock.now();
+        let mut kept = lock(&self.times);
+        kept.0.note(pack, now);
+        if now >= kept.1.plus(KEEP_AFTER) {
+            kept.1 = now;
+            (self.keep)(&kept.0);
         }
-    });
-    go_on(cancel)?;
-    let mut findings = findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    findings.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(findings)
+    }
+}
+
+/// Nothing is remembered.
+pub(super) struct NoDiary;
+
+impl Diary for NoDiary {
+    fn read(&self, _: &Digest) {}
 }

@@ -8,13 +8,20 @@ use std::collections::HashSet;
 use crypto::{DomainId, SessionId};
 use format::{ChunkId, ChunkKind, ChunkRef, Descriptor, PathKey, VaultNames};
 
-use super::{Check, HURT_PATHS_MAX, HurtPath};
+use super::Check;
 use crate::reader::Reader;
 use crate::references::references;
 use crate::{Error, ErrorKind, Result};
 
 /// Nodes below one another: a tree and a recipe, both at their deepest.
 const DEPTH_MAX: usize = 2 * format::TREE_DEPTH_MAX as usize + 4;
+
+/// Half of an id: ids are keyed digests, so no two have one half, and the set takes half the room.
+type ShortId = [u8; 16];
+
+fn short(id: &ChunkId) -> ShortId {
+    *id.as_bytes().first_chunk().expect("an id is 32 bytes")
+}
 
 /// Walks all these snapshots.
 pub(super) fn walk_snapshots(
@@ -27,6 +34,7 @@ pub(super) fn walk_snapshots(
         check.found.snapshots += 1;
         let Some(body) = snapshot.body else {
             check.damaged(&format!("snapshot {id}"), "its commit record's body does not open");
+            check.hurt.insert(*id);
             continue;
         };
         let mut walk =
@@ -37,6 +45,7 @@ pub(super) fn walk_snapshots(
                 walk.node(descriptor.root_ref(), &[], 0)?;
             }
             Err(error) => {
+                check.hurt.insert(*id);
                 check.damaged(&format!("snapshot {id}"), error).snapshots.push(*id);
             }
         }
@@ -47,7 +56,7 @@ pub(super) fn walk_snapshots(
 struct Walk<'w, 'c> {
     check: &'w mut Check<'c>,
     reader: &'w Reader,
-    whole: &'w mut HashSet<ChunkId>,
+    whole: &'w mut HashSet<ShortId>,
     snapshot: SessionId,
     domain: DomainId,
 }
@@ -56,7 +65,7 @@ impl Walk<'_, '_> {
     /// Walks a node and all below it; whether all is whole.
     fn node(&mut self, chunk: ChunkRef, key: &[u8], depth: usize) -> Result<bool> {
         self.check.go_on()?;
-        if self.whole.contains(&chunk.id) {
+        if self.whole.contains(&short(&chunk.id)) {
             return Ok(true);
         }
         if depth > DEPTH_MAX {
@@ -82,7 +91,7 @@ impl Walk<'_, '_> {
             };
         }
         if whole {
-            self.whole.insert(chunk.id);
+            self.whole.insert(short(&chunk.id));
         }
         Ok(whole)
     }
@@ -90,7 +99,7 @@ impl Walk<'_, '_> {
     /// Whether a chunk that refers to nothing is where it should be.
     fn leaf(&mut self, chunk: ChunkRef, key: &[u8]) -> Result<bool> {
         let places = self.reader.packs_of(self.domain, chunk)?;
-        if places.iter().any(|pack| self.check.is_good(*pack, chunk)) {
+        if places.iter().any(|pack| self.check.known.gives(pack, &chunk.id)) {
             return Ok(true);
         }
         match places.first() {
@@ -129,16 +138,8 @@ impl Walk<'_, '_> {
     }
 
     fn hurt(&mut self, object: &str, reason: &str, key: &[u8]) {
-        let snapshot = self.snapshot;
         let path = PathKey::decode(key).and_then(|key| key.to_path());
-        let damage = self.check.damaged(object, reason);
-        if damage.snapshots.last() != Some(&snapshot) {
-            damage.snapshots.push(snapshot);
-        }
-        damage.paths_total += 1;
-        if damage.paths.len() < HURT_PATHS_MAX {
-            let path = path.unwrap_or_else(|_| key.to_vec());
-            damage.paths.push(HurtPath { snapshot, path });
-        }
+        let path = path.unwrap_or_else(|_| key.to_vec());
+        self.check.hurt(object, reason, self.snapshot, path);
     }
 }
