@@ -89,8 +89,5 @@ impl Vault {
 /// Whether the ledger does not say so already. What was condemned meanwhile is nobody's loss.
 fn is_news(state: &State, kind: Kind, pack: &Digest) -> bool {
     use PackStanding::{Good, Lost, Suspect};
-    matches!(
-        (kind, state.pack_standing(pack)),
-        (Kind::Lost, Good | Suspect) | (Kind::Found, Lost)
-    )
+    matches!((kind, state.pack_standing(pack)), (Kind::Lost, Good | Suspect) | (Kind::Found, Lost))
 }
