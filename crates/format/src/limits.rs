@@ -71,8 +71,10 @@ pub const XATTR_BYTES_MAX: usize = 1 << 20;
 pub const HOLES_MAX: usize = 1 << 19;
 /// The longest user or group name.
 pub const OWNER_NAME_BYTES_MAX: usize = 32;
-/// How many records a bundle holds.
+/// How many records the longest bundles hold.
 pub const BUNDLE_RECORDS: u64 = 1024;
+/// How many records bundles may hold, the longest first. Each is a multiple of the next.
+pub const BUNDLE_SPANS: [u64; 3] = [BUNDLE_RECORDS, 128, 16];
 /// The longest text of a report.
 pub const REPORT_BYTES_MAX: usize = 64 << 10;
 

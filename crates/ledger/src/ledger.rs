@@ -7,6 +7,7 @@
 mod append;
 mod bundle;
 mod catch_up;
+mod leap;
 mod mend;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crypto::{Entropy, Keyring};
 use format::{
-    Config, Digest, FORMAT_NUMBER, Kind, Record, RecordAt, RecordHash, Ref, Seq, SignedRecord,
-    VaultNames,
+    BUNDLE_SPANS, Config, Digest, FORMAT_NUMBER, Kind, Record, RecordAt, RecordHash, Ref, Seq,
+    SignedRecord, VaultNames,
 };
 use places::{Clock, Place};
 
@@ -58,9 +59,10 @@ pub struct Ledger {
     marked: Option<[u8; 16]>,
     first_contact: bool,
     listed: bool,
-    bundles_from: Seq,
-    /// Spans of bundles, from the first on, that stand or that this ledger tried to write.
-    bundled: u64,
+    /// Below these numbers no bundles are looked for, by their length.
+    bundles_from: [Seq; BUNDLE_SPANS.len()],
+    /// Bundles of each length, from the first on, that stand or that this ledger saw to.
+    bundled: [u64; BUNDLE_SPANS.len()],
     tried_mends: BTreeSet<Seq>,
 }
 
@@ -149,15 +151,16 @@ impl Ledger {
             marked,
             first_contact: remembered.is_none(),
             listed: false,
-            bundles_from: Seq(0),
-            bundled: 0,
+            bundles_from: [Seq(0); BUNDLE_SPANS.len()],
+            bundled: [0; BUNDLE_SPANS.len()],
             tried_mends: BTreeSet::new(),
         };
         if let Some(cached) = cached {
             ledger.take_cached(cached)?;
         }
         ledger.meet_remembered(ledger.state.head());
-        ledger.refresh()?;
+        // The head was read just now.
+        ledger.read_on()?;
         Ok(ledger)
     }
 
@@ -170,6 +173,10 @@ impl Ledger {
         // A gap is known from what lies above it, so as long as there is one it is looked for.
         self.listed &= self.standing.broken().is_none();
         self.check_head()?;
+        self.read_on()
+    }
+
+    fn read_on(&mut self) -> Result<()> {
         let broken = self.catch_up()?;
         self.follow_recovers()?;
         self.standing.alarms.clear();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use format::{Digest, LIST_BYTES_MAX, LedgerName, NamedObject, RECORD_BYTES_MAX, Seq, VaultNames};
-use places::{ObjectName, Place, Put, PutOptions, VersionContent, VersionId};
+use places::{ListCost, ObjectName, Place, Put, PutOptions, Start, VersionContent, VersionId};
 
 use crate::{Error, Lists, Result};
 
@@ -52,6 +52,22 @@ enum Naming {
 pub(crate) const GAP_MAX: u64 = 1024;
 /// Records read at once, each by a thread of its own.
 pub(crate) const READS_AT_ONCE: usize = 16;
+/// A folder with more records than this is not listed for the few names at its end.
+const LISTED_WHOLE_MAX: u64 = 4096;
+
+/// Does the same with each item, each in a thread of its own. Results are in the items' order.
+pub(crate) fn side_by_side<I: Send, T: Send>(
+    items: impl IntoIterator<Item = I>,
+    act: impl Fn(I) -> T + Sync,
+) -> Vec<T> {
+    let act = &act;
+    std::thread::scope(|scope| {
+        let running: Vec<_> =
+            items.into_iter().map(|item| scope.spawn(move || act(item))).collect();
+        let ended = running.into_iter().map(|one| one.join());
+        ended.map(|one| one.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
 
 impl Shelf {
     pub(crate) fn new(place: Arc<dyn Place>) -> Self {
@@ -76,15 +92,10 @@ impl Shelf {
                 found.push(self.read_named(*seq, name.as_ref())?);
                 continue;
             }
-            let read = std::thread::scope(|scope| {
-                let reads: Vec<_> = names
-                    .iter()
-                    .map(|(seq, name)| scope.spawn(|| self.read_named(*seq, name.as_ref())))
-                    .collect();
-                reads.into_iter().map(|read| read.join()).collect::<Vec<_>>()
-            });
-            for result in read {
-                found.push(result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            let read =
+                |(seq, name): &(Seq, Option<ObjectName>)| self.read_named(*seq, name.as_ref());
+            for result in side_by_side(names, read) {
+                found.push(result?);
             }
         }
         Ok(found)
@@ -92,6 +103,10 @@ impl Shelf {
 
     /// The lowest number above `seq`, at most [`GAP_MAX`] above, that the place lists.
     pub(crate) fn lowest_above(&self, seq: Seq) -> Result<Option<Seq>> {
+        let long = self.naming == Naming::Numbers && seq.0 > LISTED_WHOLE_MAX;
+        if long && self.place.list_cost() == ListCost::OfFolder {
+            return self.probe_above(seq);
+        }
         let mut lowest = None;
         self.walk_from(seq, |found| {
             if found > seq && found.0 - seq.0 <= GAP_MAX {
@@ -99,6 +114,23 @@ impl Shelf {
             }
         })?;
         Ok(lowest)
+    }
+
+    /// The same by looking for each number: a folder would walk millions of names for a few.
+    fn probe_above(&self, seq: Seq) -> Result<Option<Seq>> {
+        let above: Vec<_> = (1..=GAP_MAX).filter_map(|step| seq.0.checked_add(step)).collect();
+        let probe = |numbers: &[u64]| -> Result<Option<Seq>> {
+            for number in numbers {
+                if self.place.stat(&VaultNames::record(Seq(*number)))?.is_some() {
+                    return Ok(Some(Seq(*number)));
+                }
+            }
+            Ok(None)
+        };
+        let part = above.len().div_ceil(READS_AT_ONCE).max(1);
+        let probed = side_by_side(above.chunks(part), probe);
+        let found = probed.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(found.into_iter().flatten().min())
     }
 
     /// The numbers from `first` on that the place lists, in order, up to a gap of more than
@@ -160,12 +192,8 @@ impl Shelf {
             let bytes = versions.get_version(name, version, range)?;
             return Ok(Some(RecordBytes { bytes, whole_length: *size }));
         }
-        let Some(stat) = self.place.stat(name)? else { return Ok(None) };
-        let range = (stat.size > RECORD_BYTES_MAX as u64).then_some(0..RECORD_BYTES_MAX as u64);
-        let whole = range.is_none();
-        match self.place.get(name, range) {
-            Ok(bytes) if whole => Ok(Some(RecordBytes::whole(bytes))),
-            Ok(bytes) => Ok(Some(RecordBytes { bytes, whole_length: stat.size })),
+        match self.place.get_start(name, RECORD_BYTES_MAX as u64) {
+            Ok(Start { bytes, whole_length }) => Ok(Some(RecordBytes { bytes, whole_length })),
             Err(error) if error.kind() == places::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -177,12 +177,22 @@ impl State {
         bytes: &RecordBytes,
         context: &Context<'_>,
     ) -> Result<Applied, Stop> {
+        self.step_signed(bytes, context, context.trust)
+    }
+
+    /// The same for a record whose own signature may have been checked before.
+    pub(crate) fn step_signed(
+        &mut self,
+        bytes: &RecordBytes,
+        context: &Context<'_>,
+        signature: Trust,
+    ) -> Result<Applied, Stop> {
         if let Some(applied) = self.pass_settled() {
             return Ok(applied);
         }
         let seq = self.next();
         let raw = SignedRecord::hash(&bytes.bytes, bytes.whole_length);
-        let signed = match self.authenticate(seq, bytes, context.trust) {
+        let signed = match self.authenticate(seq, bytes, signature) {
             Ok(signed) => signed,
             Err((author, reason)) => {
                 let at = RecordAt { seq, hash: chained(&self.head.hash, &raw) };
@@ -243,6 +253,19 @@ impl State {
             [Ref::Record(at)] if mends && Seq(0) < at.seq && at.seq < seq => Some(*at),
             _ => None,
         }
+    }
+
+    /// Checks a record's signature ahead of its turn, by the key of its author: an id has one key
+    /// for ever. What does not hold, or is by nobody known yet, is checked when its turn comes.
+    pub(crate) fn check_ahead(&self, bytes: &RecordBytes) -> Trust {
+        let checked = SignedRecord::decode(&bytes.bytes).ok().and_then(|signed| {
+            let key = match signed.record.author {
+                MemberId::ROOT => self.root(),
+                author => self.members.get(&author)?.verifying,
+            };
+            verify(&key, &signed).ok()
+        });
+        checked.map_or(Trust::Check, |()| Trust::CheckedBefore)
     }
 
     /// The `rotate` record that began an epoch, when these bytes are it.

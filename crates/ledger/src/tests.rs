@@ -4,6 +4,7 @@
 
 mod abuse;
 mod bundles;
+mod crowd;
 mod damage;
 mod history;
 mod keys;
@@ -17,3 +18,4 @@ mod sessions;
 mod snapshots;
 mod states;
 mod world;
+mod years;

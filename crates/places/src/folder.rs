@@ -31,8 +31,8 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamePrefix, ObjectName};
 use crate::place::{
-    Capabilities, Listing, OBJECT_BYTES_MAX, Place, Put, PutOptions, Stat, check_range, check_size,
-    refuse_retention,
+    Capabilities, ListCost, Listing, OBJECT_BYTES_MAX, Place, Put, PutOptions, Start, Stat,
+    check_range, check_size, refuse_retention,
 };
 use crate::time::Time;
 use crate::url::PlaceUrl;
@@ -140,6 +140,37 @@ impl FolderPlace {
         }
         sync_folder(folder.try_clone().map_err(|_| failure(Errno::MFILE))?).map_err(failure)?;
         Ok(if named == Naming::Done { Put::Created } else { Put::Exists })
+    }
+
+    /// An object's file and its length.
+    fn open_object(&self, name: &ObjectName) -> Result<(File, u64)> {
+        let folder = self.open_parent(name)?.ok_or_else(|| self.not_found(name))?;
+        // Without NONBLOCK, opening a pipe that someone planted would wait forever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let failure = |errno| self.error(name, errno);
+        let file = retry_on_intr(|| fs::openat(&folder, name.split().1, flags, Mode::empty()))
+            .map_err(failure)?;
+        let found = fs::fstat(&file).map_err(failure)?;
+        self.check_file(name, &found)?;
+        Ok((File::from(file), found.st_size as u64))
+    }
+
+    fn read_range(
+        &self,
+        name: &ObjectName,
+        file: &File,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<Bytes> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        match file.read_exact_at(&mut bytes, range.start) {
+            Ok(()) => Ok(bytes.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(self.corrupt(
+                name,
+                format!("it was {size} bytes and became shorter while it was read"),
+            )),
+            Err(error) => Err(self.error(name, Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+        }
     }
 
     /// What lies under the last component of `name`: `Corrupt` unless it is a file.
@@ -258,25 +289,19 @@ impl Place for FolderPlace {
     }
 
     fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
-        let folder = self.open_parent(name)?.ok_or_else(|| self.not_found(name))?;
-        // Without NONBLOCK, opening a pipe that someone planted would wait forever.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let failure = |errno| self.error(name, errno);
-        let file = retry_on_intr(|| fs::openat(&folder, name.split().1, flags, Mode::empty()))
-            .map_err(failure)?;
-        let found = fs::fstat(&file).map_err(failure)?;
-        self.check_file(name, &found)?;
-        let range = check_range(self, name, range, found.st_size as u64)?;
+        let (file, size) = self.open_object(name)?;
+        let range = check_range(self, name, range, size)?;
+        self.read_range(name, &file, size, range)
+    }
 
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        match File::from(file).read_exact_at(&mut bytes, range.start) {
-            Ok(()) => Ok(bytes.into()),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(self.corrupt(
-                name,
-                format!("it was {} bytes and became shorter while it was read", found.st_size),
-            )),
-            Err(error) => Err(failure(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
-        }
+    fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+        let (file, whole_length) = self.open_object(name)?;
+        let bytes = self.read_range(name, &file, whole_length, 0..whole_length.min(most))?;
+        Ok(Start { bytes, whole_length })
+    }
+
+    fn list_cost(&self) -> ListCost {
+        ListCost::OfFolder
     }
 
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {

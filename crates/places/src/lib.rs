@@ -28,8 +28,8 @@ pub use folder::FolderPlace;
 pub use memory::{MemoryPlace, MemorySnapshot};
 pub use name::{NAME_BYTES_MAX, NamePrefix, ObjectName};
 pub use place::{
-    Capabilities, Listed, Listing, OBJECT_BYTES_MAX, Place, Put, PutOptions, Retention, Stat,
-    Version, VersionContent, VersionId, VersionListing, Versions,
+    Capabilities, ListCost, Listed, Listing, OBJECT_BYTES_MAX, Place, Put, PutOptions, Retention,
+    Start, Stat, Version, VersionContent, VersionId, VersionListing, Versions,
 };
 pub use probe::probe;
 pub use read_only::ReadOnly;

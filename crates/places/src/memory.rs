@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::name::{NamePrefix, ObjectName};
 use crate::place::{
-    Capabilities, Listed, Listing, Place, Put, PutOptions, Stat, check_range, check_size,
+    Capabilities, Listed, Listing, Place, Put, PutOptions, Start, Stat, check_range, check_size,
     refuse_retention,
 };
 use crate::time::{Clock, SystemClock, Time};
@@ -105,6 +105,12 @@ impl Place for MemoryPlace {
         };
         let range = check_range(self, name, range, bytes.len() as u64)?;
         Ok(bytes.slice(range.start as usize..range.end as usize))
+    }
+
+    fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+        let bytes = self.get(name, None)?;
+        let kept = most.min(bytes.len() as u64) as usize;
+        Ok(Start { whole_length: bytes.len() as u64, bytes: bytes.slice(..kept) })
     }
 
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {

@@ -51,6 +51,18 @@ pub trait Place: Send + Sync {
     /// `Corrupt`, `Unavailable`, `Denied`.
     fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes>;
 
+    /// Returns the first bytes of an object, at most `most`, and how long the whole of it is: one
+    /// request where the place can, for objects whose length nobody vouches for.
+    ///
+    /// # Errors
+    /// As [`Place::get`].
+    fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+        // Of what is absent the get tells.
+        let whole_length = self.stat(name)?.map_or(0, |stat| stat.size);
+        let bytes = self.get(name, Some(0..whole_length.min(most)))?;
+        Ok(Start { bytes, whole_length })
+    }
+
     /// Walks the objects whose names begin with `prefix` and come after `start_after` in byte
     /// order. The walk itself is in no order that may be relied on, uses bounded memory, and may
     /// or may not show objects that are put or deleted meanwhile.
@@ -73,6 +85,11 @@ pub trait Place: Send + Sync {
 
     /// What the place can do, as far as it knows; [`probe`](crate::probe()) finds out.
     fn capabilities(&self) -> Capabilities;
+
+    /// What a [`Place::list`] that starts far behind in a long row of names costs.
+    fn list_cost(&self) -> ListCost {
+        ListCost::OfAnswer
+    }
 
     /// Extends how long objects are kept, where the place can.
     fn retention(&self) -> Option<&dyn Retention> {
@@ -126,6 +143,24 @@ pub struct Stat {
     pub size: u64,
     /// When it was stored, by the place's clock.
     pub stored_at: Time,
+}
+
+/// The beginning of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Its first bytes.
+    pub bytes: Bytes,
+    /// How long the whole object is, in bytes.
+    pub whole_length: u64,
+}
+
+/// What a listing's cost grows with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListCost {
+    /// The names that it shows, as in a bucket. A stat costs as much as a page of them.
+    OfAnswer,
+    /// All names beside those, as in a folder. Stats are cheap there.
+    OfFolder,
 }
 
 /// What a place can do.
@@ -233,6 +268,14 @@ macro_rules! place_by_reference {
 
             fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
                 (**self).get(name, range)
+            }
+
+            fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+                (**self).get_start(name, most)
+            }
+
+            fn list_cost(&self) -> ListCost {
+                (**self).list_cost()
             }
 
             fn list(

@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Stat, Versions};
+use crate::place::{
+    Capabilities, ListCost, Listing, Place, Put, PutOptions, Start, Stat, Versions,
+};
 
 /// Denies every change.
 #[derive(Clone, Debug)]
@@ -44,6 +46,14 @@ impl<P: Place> Place for ReadOnly<P> {
 
     fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
         self.inner.get(name, range)
+    }
+
+    fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+        self.inner.get_start(name, most)
+    }
+
+    fn list_cost(&self) -> ListCost {
+        self.inner.list_cost()
     }
 
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {

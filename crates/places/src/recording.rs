@@ -12,7 +12,9 @@ use bytes::Bytes;
 
 use crate::error::{ErrorKind, Result};
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Retention, Stat, Versions};
+use crate::place::{
+    Capabilities, ListCost, Listing, Place, Put, PutOptions, Retention, Start, Stat, Versions,
+};
 
 /// Counts and logs every call.
 pub struct Recording<P> {
@@ -81,6 +83,17 @@ impl<P: Place> Place for Recording<P> {
         let result = self.inner.get(name, range);
         self.note(Verb::Get, name.as_str(), result.as_ref().map_or(0, Bytes::len), &result);
         result
+    }
+
+    fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+        let result = self.inner.get_start(name, most);
+        let length = result.as_ref().map_or(0, |start| start.bytes.len());
+        self.note(Verb::Get, name.as_str(), length, &result);
+        result
+    }
+
+    fn list_cost(&self) -> ListCost {
+        self.inner.list_cost()
     }
 
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {

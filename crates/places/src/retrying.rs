@@ -15,7 +15,9 @@ use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Retention, Stat, Versions};
+use crate::place::{
+    Capabilities, ListCost, Listing, Place, Put, PutOptions, Retention, Start, Stat, Versions,
+};
 use crate::seed::Seeded;
 use crate::time::{Clock, Time};
 
@@ -141,6 +143,14 @@ impl<P: Place> Place for Retrying<P> {
 
     fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
         self.retry(|| self.inner.get(name, range.clone()))
+    }
+
+    fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+        self.retry(|| self.inner.get_start(name, most))
+    }
+
+    fn list_cost(&self) -> ListCost {
+        self.inner.list_cost()
     }
 
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {

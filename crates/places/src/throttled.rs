@@ -13,7 +13,9 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Retention, Stat, Versions};
+use crate::place::{
+    Capabilities, ListCost, Listing, Place, Put, PutOptions, Retention, Start, Stat, Versions,
+};
 use crate::time::Clock;
 
 /// Keeps to rates.
@@ -68,6 +70,16 @@ impl<P: Place> Place for Throttled<P> {
         let bytes = self.inner.get(name, range)?;
         self.wait(&self.download, bytes.len());
         Ok(bytes)
+    }
+
+    fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
+        let start = self.inner.get_start(name, most)?;
+        self.wait(&self.download, start.bytes.len());
+        Ok(start)
+    }
+
+    fn list_cost(&self) -> ListCost {
+        self.inner.list_cost()
     }
 
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {

@@ -25,9 +25,14 @@ const RACES_MAX: u32 = 1000;
 const TRIES_MAX: u32 = 12;
 const TRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 const TRY_PAUSE_MAX: Duration = Duration::from_secs(10);
-/// The longest wait after a lost race, for each record that the tail moved by, and at most.
-const RACE_PAUSE: Duration = Duration::from_millis(20);
-const RACE_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// What one lost try counts as having taken, at least and at most: the unit of the wait after it.
+const LOST_TRY_MIN: Duration = Duration::from_millis(5);
+const LOST_TRY_MAX: Duration = Duration::from_secs(1);
+/// By how much the longest wait grows with each race lost in a row, how often it does, and where
+/// it ends.
+const RACE_GROWTH: u32 = 3;
+const RACE_GROWTHS_MAX: u32 = 6;
+const RACE_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Longer lists lie in an object of their own.
 const INLINE_ITEMS_MAX: usize = 4096;
 
@@ -62,12 +67,15 @@ impl Ledger {
             kind = next.kind;
             self.check_may_append(&next)?;
             let (record, bytes) = self.make(&next)?;
+            let began = self.components.clock.now();
             if settle(&self.shelf, &self.components, record.seq, &bytes)? {
                 return Ok(Some(self.acknowledge(&record, bytes)?));
             }
             let before = self.state.next();
             self.refresh()?;
-            self.pause_after_race(self.state.next().0.saturating_sub(before.0), race);
+            let moved = self.state.next().0.saturating_sub(before.0);
+            let took = self.components.clock.now().as_millis() - began.as_millis();
+            self.pause_after_race(moved, took, race);
             self.refresh()?;
         }
         Err(Error::Contended { kind, tries: RACES_MAX }.into())
@@ -159,11 +167,15 @@ impl Ledger {
         Ok(Appended { at: RecordAt { seq: record.seq, hash }, kind: record.kind })
     }
 
-    /// Waits up to a time that grows with how far the tail moved and how often the race was lost.
-    fn pause_after_race(&self, moved: u64, race: u32) {
-        let moved = u32::try_from(moved).unwrap_or(u32::MAX);
-        let longest = RACE_PAUSE.saturating_mul(moved.saturating_mul(1 + race / 4));
-        let longest = longest.min(RACE_PAUSE_MAX);
+    /// Waits up to a time that grows with how long a try takes here, how far the tail moved
+    /// meanwhile, and how often the race was lost: the first tells of the place, the others of how
+    /// many others there are.
+    fn pause_after_race(&self, moved: u64, took_ms: i64, race: u32) {
+        let moved = u32::try_from(moved.max(1)).unwrap_or(u32::MAX);
+        let took = Duration::from_millis(u64::try_from(took_ms).unwrap_or_default());
+        let growth = RACE_GROWTH.pow(race.min(RACE_GROWTHS_MAX));
+        let longest = took.clamp(LOST_TRY_MIN, LOST_TRY_MAX).saturating_mul(moved);
+        let longest = longest.saturating_mul(growth).min(RACE_PAUSE_MAX);
         let pause = random_part(longest, &*self.components.entropy);
         if !pause.is_zero() {
             self.components.clock.sleep(pause);

@@ -7,11 +7,14 @@
 use format::{Digest, Epoch, Kind, Record, RecordAt, Ref, Seq, SignedRecord};
 
 use super::Ledger;
+use super::leap::Leap;
 use crate::state::Stop;
 use crate::{Alarm, Applied, Break, Context, Error, Outcome, RecordBytes, Result, State, Trust};
 
-/// Records asked for at once when the tail is near, and at most.
-const AHEAD: usize = 2;
+/// Records asked for at once while all of them are there. A read ends where a bundle may begin.
+const AHEAD: [u64; 4] = [1, 2, 16, AHEAD_MAX as u64];
+/// From this step on the tail is not near, and bundles are looked for.
+const FAR: usize = 2;
 const AHEAD_MAX: usize = 64;
 
 impl Ledger {
@@ -47,7 +50,7 @@ impl Ledger {
         self.head_bytes = Some(Digest::of(&genesis.bytes));
         self.state = state;
         self.history = None;
-        self.bundles_from = Seq(0);
+        self.bundles_from = Default::default();
         self.listed = false;
         self.meet_remembered(self.state.head());
         Ok(())
@@ -127,12 +130,14 @@ impl Ledger {
 
     /// Applies records until there are no more or the chain is broken.
     fn advance(&mut self) -> Result<Option<Break>> {
-        let mut ahead = AHEAD;
+        let mut step = 0;
         loop {
-            if ahead > AHEAD || !self.listed {
-                self.apply_bundles()?;
+            if (step >= FAR || step > 0 && !self.listed) && self.leap()? == Leap::Applied {
+                step = FAR;
             }
             let first = self.state.next();
+            let reach = AHEAD[step.min(AHEAD.len() - 1)];
+            let ahead = (reach - first.0 % reach) as usize;
             let mut found = self.shelf.read_some(first, ahead)?;
             let present = found.iter().take_while(|record| record.is_some()).count();
             let beyond = found[present..].iter().position(Option::is_some);
@@ -143,7 +148,7 @@ impl Ledger {
                 }
             }
             if present == ahead {
-                ahead = (ahead * 2).min(AHEAD_MAX);
+                step += 1;
                 continue;
             }
             if self.pass_settled() {
