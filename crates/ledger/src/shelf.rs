@@ -50,7 +50,7 @@ enum Naming {
 /// How far above a missing number another proves that it is missing. Without a bound, one object
 /// under a huge number would stop a ledger that could never reach it.
 pub(crate) const GAP_MAX: u64 = 1024;
-/// Records read at once, each by a thread of its own.
+/// Records read at once at most, each by a thread of its own.
 pub(crate) const READS_AT_ONCE: usize = 16;
 /// A folder with more records than this is not listed for the few names at its end.
 const LISTED_WHOLE_MAX: u64 = 4096;
@@ -87,7 +87,8 @@ impl Shelf {
     pub(crate) fn read_some(&self, first: Seq, count: usize) -> Result<Vec<Option<RecordBytes>>> {
         let names = self.names(first, count)?;
         let mut found = Vec::with_capacity(count);
-        for names in names.chunks(READS_AT_ONCE) {
+        let at_once = READS_AT_ONCE.min(self.place.calls_at_once()).max(1);
+        for names in names.chunks(at_once) {
             if let [(seq, name)] = names {
                 found.push(self.read_named(*seq, name.as_ref())?);
                 continue;

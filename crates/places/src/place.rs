@@ -18,6 +18,9 @@ use crate::time::Time;
 /// The largest object, in bytes. DESIGN.md §14.
 pub const OBJECT_BYTES_MAX: u64 = 4 << 30;
 
+/// Calls at the same time that most places are worth.
+const CALLS_AT_ONCE: usize = 16;
+
 /// Where objects lie.
 ///
 /// - **Atomic**: an object is there with all its bytes, or it is absent. A put that is killed,
@@ -89,6 +92,13 @@ pub trait Place: Send + Sync {
     /// What a [`Place::list`] that starts far behind in a long row of names costs.
     fn list_cost(&self) -> ListCost {
         ListCost::OfAnswer
+    }
+
+    /// How many calls at the same time are worth making. Who has more to ask for asks for so many
+    /// side by side; where it is one, all calls of a caller come one after the other, from the
+    /// thread that needs them: so a simulation replays them in one order.
+    fn calls_at_once(&self) -> usize {
+        CALLS_AT_ONCE
     }
 
     /// Extends how long objects are kept, where the place can.
@@ -296,6 +306,10 @@ macro_rules! place_by_reference {
 
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+
+            fn calls_at_once(&self) -> usize {
+                (**self).calls_at_once()
             }
 
             fn retention(&self) -> Option<&dyn Retention> {

@@ -72,6 +72,10 @@ impl<P: Place> Place for ReadOnly<P> {
         self.inner.capabilities()
     }
 
+    fn calls_at_once(&self) -> usize {
+        self.inner.calls_at_once()
+    }
+
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
     }

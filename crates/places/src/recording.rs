@@ -118,6 +118,10 @@ impl<P: Place> Place for Recording<P> {
         self.inner.capabilities()
     }
 
+    fn calls_at_once(&self) -> usize {
+        self.inner.calls_at_once()
+    }
+
     fn retention(&self) -> Option<&dyn Retention> {
         self.inner.retention()
     }

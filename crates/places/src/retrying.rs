@@ -169,6 +169,10 @@ impl<P: Place> Place for Retrying<P> {
         self.inner.capabilities()
     }
 
+    fn calls_at_once(&self) -> usize {
+        self.inner.calls_at_once()
+    }
+
     fn retention(&self) -> Option<&dyn Retention> {
         self.inner.retention().is_some().then_some(self)
     }

@@ -2,10 +2,12 @@
 //!
 //! A [`Forest`] grows the same tree from the same seed. [`look`] reads a tree with all that
 //! a file system says of it, so that two trees are equal only when a user would call them so.
+//! [`simulation`] is a world that one seed replays.
 //! Nothing here knows how Strongroom stores anything.
 
 mod compare;
 mod forest;
+pub mod simulation;
 
 pub use compare::{Seen, look};
 pub use forest::{Forest, Nastiness};

@@ -8,6 +8,7 @@
 //! where flock(2) reaches across it; else one could abandon the other's sessions, which costs work
 //! and loses nothing. DESIGN §7, FORMAT.md §12.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -158,8 +159,9 @@ impl Home {
         let Some(state) = &self.state else { return Ok(Vec::new()) };
         let folder = state.join("sessions");
         let mut dead = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(|e| Error::home(&folder, e))? {
-            let path = entry.map_err(|e| Error::home(&folder, e))?.path();
+        let entries = fs::read_dir(&folder).map_err(|e| Error::home(&folder, e))?;
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<BTreeSet<_>>>();
+        for path in paths.map_err(|e| Error::home(&folder, e))? {
             let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => dead.push(SessionLock { file: Some((file, path)) }),

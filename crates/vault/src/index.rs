@@ -11,7 +11,7 @@
 
 mod ordinals;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -35,7 +35,7 @@ const TABLES_MAX: usize = 12;
 const SHARD_ENTRIES: usize = if cfg!(test) { 64 } else { 1 << 18 };
 /// Opened segments of 64 KiB that all tables keep together.
 const SEGMENTS_KEPT: usize = 512;
-/// Runs that are fetched at the same time.
+/// Runs that are fetched at the same time at most.
 const FETCHES_AT_ONCE: usize = 8;
 
 /// What the index is kept with.
@@ -181,7 +181,8 @@ impl Index {
         let mut builder = TableBuilder::default();
         self.unread.clear();
         let wanted: Vec<_> = self.runs_to_fetch(context.keyring, state).collect();
-        for some in wanted.chunks(FETCHES_AT_ONCE) {
+        let at_once = FETCHES_AT_ONCE.min(context.place.calls_at_once()).max(1);
+        for some in wanted.chunks(at_once) {
             for ((name, session, _), run) in some.iter().zip(fetch_runs(context, some)) {
                 match run {
                     Ok(run) => cover(&mut builder, *name, *session, &run, state),
@@ -249,11 +250,16 @@ impl Index {
         self.judged_trouble = state.newest_trouble();
     }
 
-    /// A pack that holds the chunk and may be relied on.
-    pub(crate) fn find_good(&self, domain: DomainId, chunk: &ChunkRef) -> Result<Option<Digest>> {
+    /// A pack that holds the chunk and stands as `trusted` asks.
+    pub(crate) fn find_trusted(
+        &self,
+        domain: DomainId,
+        chunk: &ChunkRef,
+        trusted: impl Fn(PackStanding) -> bool,
+    ) -> Result<Option<Digest>> {
         for indexed in &self.tables {
             let mut found = indexed.find(domain, chunk)?;
-            if let Some((_, pack, _)) = found.find(|(_, _, s)| *s == PackStanding::Good) {
+            if let Some((_, pack, _)) = found.find(|(_, _, standing)| trusted(*standing)) {
                 return Ok(Some(pack.name));
             }
         }
@@ -379,7 +385,7 @@ fn merge(
     let mut builder = TableBuilder::default();
     let runs = old.iter().flat_map(|indexed| &indexed.runs);
     let live = runs.filter(|run| state.run(run).is_some_and(|run| run.dropped.is_none()));
-    live.collect::<HashSet<_>>().into_iter().for_each(|run| builder.cover(*run));
+    live.collect::<BTreeSet<_>>().into_iter().for_each(|run| builder.cover(*run));
     let mut shards = Vec::new();
     for prefix in Prefix::all(bits) {
         for indexed in old {

@@ -127,7 +127,10 @@ impl Reader {
     }
 
     /// The packs that hold a chunk, without condemned ones.
-    pub(crate) fn packs_of(&self, domain: DomainId, chunk: ChunkRef) -> Result<Vec<Digest>> {
+    ///
+    /// # Errors
+    /// When the cached index cannot be read.
+    pub fn packs_of(&self, domain: DomainId, chunk: ChunkRef) -> Result<Vec<Digest>> {
         let found = self.find(domain, &chunk)?;
         let kept = found.iter().filter(|found| found.standing != PackStanding::Condemned);
         Ok(kept.map(|found| found.pack.name).collect())

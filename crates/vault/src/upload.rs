@@ -22,6 +22,7 @@ use places::{PutOptions, Time};
 use crate::home::Home;
 use crate::pack_builder::FilledPack;
 use crate::pack_source::PackSource;
+use crate::rules::Rule;
 use crate::writer::{Shared, lock, reclaim};
 use crate::{Error, ErrorKind, Result};
 
@@ -65,6 +66,13 @@ struct Unpublished {
     last_record: Time,
 }
 
+impl Unpublished {
+    /// Takes back what a record was to publish and did not.
+    fn put_back(&mut self, run: Option<(Digest, Run)>) {
+        self.listings.extend(run.into_iter().flat_map(|(_, run)| run.packs));
+    }
+}
+
 /// How a try to commit ended.
 pub(crate) enum Commit {
     Done(Seq),
@@ -81,6 +89,9 @@ impl Uploads {
             unpublished: Mutex::new(Unpublished { listings: Vec::new(), chunks: 0, last_record }),
             spare: Mutex::default(),
         });
+        if inner.shared.place.calls_at_once() <= 1 {
+            return Ok(Self { inner, queue: None, threads: Vec::new() });
+        }
         // No room in the queue: what is filled waits in its builder until a thread is free.
         let (queue, packs) = bounded(0);
         let threads: std::io::Result<Vec<_>> = (0..THREADS)
@@ -93,11 +104,15 @@ impl Uploads {
         Ok(Self { inner, queue: Some(queue), threads })
     }
 
-    /// Hands a pack over; waits until a thread takes it.
+    /// Hands a pack over; waits until a thread takes it. Without threads it is stored here and now.
     pub(crate) fn send(&self, pack: FilledPack) -> Result<()> {
         self.check()?;
         lock(&self.inner.under_way).packs += 1;
-        if self.queue.as_ref().is_none_or(|queue| queue.send(pack).is_err()) {
+        let Some(queue) = &self.queue else {
+            self.inner.take(pack);
+            return self.check();
+        };
+        if queue.send(pack).is_err() {
             lock(&self.inner.under_way).packs -= 1;
             self.check()?;
             return Err(Error::object("the uploads", "their threads ended"));
@@ -108,6 +123,11 @@ impl Uploads {
     /// The first error of any upload.
     pub(crate) fn check(&self) -> Result<()> {
         lock(&self.inner.under_way).check()
+    }
+
+    /// Publishes what is durable.
+    pub(crate) fn publish(&self) -> Result<()> {
+        self.inner.publish(&mut lock(&self.inner.unpublished))
     }
 
     /// Waits until all that was sent is durable.
@@ -145,16 +165,22 @@ impl Uploads {
                 return Ok(None);
             }
             Ok::<_, Error>(Some(Draft::commit(shared.session, needs.clone(), payload.clone())))
-        })?;
+        });
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(error) => {
+                // No record names these packs yet, as far as is known: the next try must.
+                unpublished.put_back(run);
+                return Err(error);
+            }
+        };
         if let Some(seq) = stands {
             return Ok(Commit::Done(seq));
         }
         let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
         shared.note_losses(ledger.state());
         let Some(appended) = appended else {
-            if let Some((_, run)) = run {
-                unpublished.listings = run.packs;
-            }
+            unpublished.put_back(run);
             // What was relied on is forgotten: the next walk looks everything up anew.
             lock(&shared.relied).clear();
             *lock(&shared.lost_seen) = ledger.state().newest_lost();
@@ -178,7 +204,7 @@ impl Uploads {
         self.stop();
         let shared = &*self.inner.shared;
         if !failed {
-            self.inner.publish(&mut lock(&self.inner.unpublished))?;
+            self.publish()?;
         }
         shared.ledger().append(|state| {
             let open = check_open(state, shared.session).is_ok();
@@ -236,11 +262,7 @@ impl Inner {
     fn work(&self, packs: &Receiver<FilledPack>) {
         loop {
             match packs.recv_timeout(LOOK_EVERY) {
-                Ok(pack) => {
-                    let mut task = Task::new(self, 1);
-                    let failed = lock(&self.under_way).failure.is_some();
-                    task.result = if failed { Ok(()) } else { self.store(pack) };
-                }
+                Ok(pack) => self.take(pack),
                 Err(RecvTimeoutError::Timeout) => {
                     let mut task = Task::new(self, 0);
                     task.result = self.publish_when_due();
@@ -248,6 +270,12 @@ impl Inner {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    fn take(&self, pack: FilledPack) {
+        let mut task = Task::new(self, 1);
+        let failed = lock(&self.under_way).failure.is_some();
+        task.result = if failed { Ok(()) } else { self.store(pack) };
     }
 
     fn done(&self, result: Result<()>, packs: usize) {
@@ -311,12 +339,17 @@ impl Inner {
         let run = self.put_run(unpublished)?;
         let needs = needs(run.as_ref());
         let mut ledger = shared.ledger();
-        ledger.append(|state| {
+        let appended = ledger.append(|state| {
             check_open(state, shared.session)?;
             check_own(state, shared.session, &needs)?;
             Ok::<_, Error>(Some(Draft::packs(shared.session, needs.clone())))
-        })?;
+        });
+        if let Err(error) = appended {
+            unpublished.put_back(run);
+            return Err(error);
+        }
         unpublished.last_record = shared.clock.now();
+        unpublished.chunks = 0;
         // From here on they are packs as any: also one's own may be lost.
         let own = run.iter().flat_map(|(_, run)| &run.packs).map(|listing| listing.name);
         lock(&shared.relied).extend(own);
@@ -339,9 +372,18 @@ impl Inner {
         if unpublished.listings.is_empty() {
             return Ok(None);
         }
-        let shared = &*self.shared;
         let run = Run::new(std::mem::take(&mut unpublished.listings));
-        unpublished.chunks = 0;
+        match self.store_run(&run) {
+            Ok(name) => Ok(Some((name, run))),
+            Err(error) => {
+                unpublished.listings = run.packs;
+                Err(error)
+            }
+        }
+    }
+
+    fn store_run(&self, run: &Run) -> Result<Digest> {
+        let shared = &*self.shared;
         let epoch = shared.ledger().state().epoch();
         let key = shared.keyring.index(shared.domain, epoch)?;
         let header = Header {
@@ -363,7 +405,7 @@ impl Inner {
             &PutOptions::default(),
         )?;
         shared.counters.bytes_uploaded.fetch_add(length, Ordering::Relaxed);
-        Ok(Some((object.name, run)))
+        Ok(object.name)
     }
 }
 
@@ -406,8 +448,11 @@ fn check_own(state: &State, session: SessionId, needs: &[ObjectRef]) -> Result<(
 /// Whether what the session relies on is good no more. What it inherits from its base it did not
 /// look up while nothing was lost, so any newer loss is a reason to walk again.
 fn relies_on_trouble(shared: &Shared, state: &State) -> bool {
+    if !shared.rules.hold(Rule::CheckBeforeCommit) {
+        return false;
+    }
     if shared.inherits && state.newest_lost() != *lock(&shared.lost_seen) {
         return true;
     }
-    lock(&shared.relied).iter().any(|pack| state.pack_standing(pack) != PackStanding::Good)
+    lock(&shared.relied).iter().any(|pack| !shared.trusts(state.pack_standing(pack)))
 }

@@ -17,7 +17,7 @@ use crate::index::{Index, IndexContext};
 use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
 use crate::{Error, ErrorKind, Result};
 
@@ -366,13 +366,14 @@ impl Vault {
         base: Option<SessionId>,
     ) -> Result<Option<SessionId>> {
         let mut chosen = base;
+        let named = self.rules.hold(Rule::NameTheBase);
         self.ledger().append(|state| {
             chosen = base.filter(|base| {
                 state
                     .snapshot(*base)
                     .is_some_and(|s| s.standing != SnapshotStanding::Purged && s.domain == domain)
             });
-            Ok::<_, Error>(Some(Draft::open(session, domain, chosen)))
+            Ok::<_, Error>(Some(Draft::open(session, domain, chosen.filter(|_| named))))
         })?;
         Ok(chosen)
     }
@@ -434,6 +435,7 @@ impl Vault {
             inherits: false,
             lost_seen: Mutex::new(ledger.state().newest_lost()),
             any_lost: ledger.state().lost().next().is_some().into(),
+            rules: self.rules,
             counters: Counters::default(),
         })
     }

@@ -19,13 +19,14 @@ use format::{
     Digest, DomainId, FRAME_BYTES_TARGET, FRAME_CHUNKS_MAX, Seq, SessionId, SnapshotContent,
     TreeExponents,
 };
-use ledger::Ledger;
+use ledger::{Ledger, PackStanding};
 use places::{Clock, Place, Time};
 
 use crate::compression::{Compression, Compressor, Paranoia};
 use crate::home::{Home, SessionLock};
 use crate::index::{Index, IndexContext};
 use crate::pack_builder::{NextMould, PackBuilder};
+use crate::rules::{Rule, Rules};
 use crate::upload::{Commit, Uploads};
 use crate::{Error, Result};
 
@@ -99,6 +100,7 @@ pub(crate) struct Shared {
     pub(crate) lost_seen: Mutex<Option<Seq>>,
     /// Whether any pack is lost, as far as the session has heard.
     pub(crate) any_lost: AtomicBool,
+    pub(crate) rules: Rules,
     pub(crate) counters: Counters,
 }
 
@@ -269,6 +271,18 @@ impl Writer {
         self.shared.rely_on(&chunk)
     }
 
+    /// Publishes what was stored so far: the packs being filled end here. It is a sign of life, and
+    /// who builds on this work finds it even when the session dies. Lanes hand over what they hold
+    /// by [`Lane::flush`].
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn publish(&self) -> Result<()> {
+        let Some(uploads) = &self.uploads else { return Ok(()) };
+        self.finish_packs(uploads)?;
+        uploads.publish()
+    }
+
     /// Ends the session with a snapshot.
     ///
     /// # Errors
@@ -294,18 +308,14 @@ impl Writer {
             lane.flush()?;
             stored
         };
-        let Some(uploads) = &mut self.uploads else { return Ok(CommitOutcome::Rehearsed) };
+        let Some(uploads) = &self.uploads else { return Ok(CommitOutcome::Rehearsed) };
         // Others may have counted such chunks as known.
         let chunks = shared.unstored.load(Ordering::Relaxed);
         if chunks > 0 {
             uploads.check()?;
             return Err(Error::Unstored { chunks });
         }
-        let packs = [&shared.content, &shared.meta].map(|builder| lock(builder).finish());
-        for pack in packs.into_iter().flatten() {
-            uploads.send(pack)?;
-        }
-        uploads.wait()?;
+        self.finish_packs(uploads)?;
         match uploads.commit(stored.chunk)? {
             Commit::Done(seq) => {
                 if let Some(lock) = self.lock.take() {
@@ -450,6 +460,16 @@ impl tree::NodeSink for LaneNodes<'_, '_> {
 }
 
 impl Writer {
+    /// Makes all durable that was handed over.
+    fn finish_packs(&self, uploads: &Uploads) -> Result<()> {
+        let builders = [&self.shared.content, &self.shared.meta];
+        let packs = builders.map(|builder| lock(builder).finish());
+        for pack in packs.into_iter().flatten() {
+            uploads.send(pack)?;
+        }
+        uploads.wait()
+    }
+
     /// Adds a frame to the open pack of its type.
     fn append(
         &self,
@@ -494,10 +514,17 @@ impl Shared {
     /// Whether a good pack holds the chunk; from here on the session relies on it.
     fn rely_on(&self, chunk: &ChunkRef) -> Result<bool> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let found = index.find_good(self.domain, chunk)?;
+        let found = index.find_trusted(self.domain, chunk, |standing| self.trusts(standing))?;
         drop(index);
         // Also this session's own: nobody suspects them while it is open, but they may be lost.
         Ok(found.map(|pack| lock(&self.relied).insert(pack)).is_some())
+    }
+
+    /// Whether the session may rely on a pack that stands so.
+    pub(crate) fn trusts(&self, standing: PackStanding) -> bool {
+        standing == PackStanding::Good
+            || (standing == PackStanding::Suspect
+                && !self.rules.hold(Rule::DeduplicateOntoTrusted))
     }
 
     pub(crate) fn pending(&self, id: &ChunkId) -> MutexGuard<'_, HashSet<ChunkId>> {

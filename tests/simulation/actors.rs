@@ -1,0 +1,129 @@
+//! Who acts. Each actor is one host: a process that opens the vault, does its work for a while, and
+//! ends or dies; then another process of the same host begins.
+
+// Writes snapshots.
+pub(crate) mod writer;
+
+// Forgets, brings back and purges.
+pub(crate) mod keeper;
+
+// Frees space.
+pub(crate) mod collector;
+
+// Restores.
+pub(crate) mod reader;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crypto::SeededEntropy;
+use places::{Clock, Place, RetryPolicy, Retrying};
+use testkit::simulation::{Bucket, Dice, SimulatedClock, SimulatedPlace, Turns, Weather};
+use vault::{Components, Folders, Rules, Vault};
+
+use crate::base::{Base, Key};
+use crate::oracle::{Shared, lock};
+
+/// What an actor does with a vault that is open.
+pub(crate) trait Actor: Send {
+    /// One piece of work.
+    fn act(&mut self, host: &mut Host, vault: &mut Vault) -> vault::Result<()>;
+}
+
+/// Where an actor lives.
+pub(crate) struct Host {
+    pub(crate) number: usize,
+    pub(crate) dice: Dice,
+    pub(crate) register: Shared,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Rules,
+    key: Key,
+    weather: Weather,
+    process: Option<Arc<SimulatedPlace>>,
+}
+
+/// What all hosts of a play have in common.
+pub(crate) struct Stage {
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) register: Shared,
+    pub(crate) rules: Rules,
+    pub(crate) weather: Weather,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Host {
+    pub(crate) fn new(stage: &Stage, number: usize, key: Key, mut dice: Dice) -> Self {
+        let wrong_by = if dice.chance(1, 4) { HOUR * dice.below(2000) as u32 } else { Duration::ZERO };
+        Self {
+            number,
+            dice,
+            register: stage.register.clone(),
+            turns: stage.turns.clone(),
+            bucket: stage.bucket.clone(),
+            clock: Arc::new(SimulatedClock::new(stage.turns.clone(), number, wrong_by)),
+            rules: stage.rules,
+            key,
+            weather: stage.weather,
+            process: None,
+        }
+    }
+
+    /// Acts so often, in as many processes as it takes.
+    pub(crate) fn live(&mut self, actor: &mut dyn Actor, rounds: u64) {
+        let mut vault = None;
+        for _ in 0..rounds {
+            self.rest();
+            if self.turns.is_stopped() {
+                return;
+            }
+            if vault.is_none() {
+                vault = self.begin().ok();
+            }
+            if let Some(open) = &mut vault {
+                let ended = actor.act(self, open);
+                let died = self.process.as_ref().is_some_and(|process| process.is_dead());
+                if died && !self.turns.is_stopped() {
+                    lock(&self.register).counts.crashes += 1;
+                }
+                if died || ended.is_err() || self.dice.chance(1, 4) {
+                    vault = None;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass: none, a moment, hours, days.
+    pub(crate) fn rest(&mut self) {
+        let scale = *self.dice.pick(&[0, 0, 10, 3600, 86_400, 500_000]).unwrap_or(&0);
+        let rest = Duration::from_secs(self.dice.below(scale + 1));
+        self.turns.pass(self.number, rest);
+    }
+
+    /// A new process of this host.
+    fn begin(&mut self) -> vault::Result<Vault> {
+        let (bucket, dice) = (self.bucket.clone(), self.dice.split());
+        let process = Arc::new(SimulatedPlace::new(bucket, self.number, self.weather, dice));
+        self.process = Some(process.clone());
+        let place: Arc<dyn Place> = match self.dice.chance(1, 2) {
+            true => {
+                let seed = self.dice.draw();
+                let policy = RetryPolicy { attempts: 4, ..RetryPolicy::default() };
+                Arc::new(Retrying::new(process, policy, self.clock.clone(), seed))
+            }
+            false => process,
+        };
+        let components = Components {
+            place,
+            clock: self.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(self.dice.draw())),
+        };
+        let keyring = Base::get().keyring(self.key);
+        let mut vault = Vault::open(components, &Folders::default(), keyring, "host")?;
+        vault.set_rules(self.rules);
+        Ok(vault)
+    }
+}

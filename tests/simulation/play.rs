@@ -1,0 +1,94 @@
+//! One play: a seed decides the actors, the weather and the schedule.
+
+use std::sync::Arc;
+
+use places::MemorySnapshot;
+use testkit::simulation::{Bucket, Dice, Part, Turns, Weather};
+use vault::Rules;
+
+use crate::actors::collector::Collector;
+use crate::actors::keeper::Keeper;
+use crate::actors::reader::Restorer;
+use crate::actors::writer::BackupHost;
+use crate::actors::{Actor, Host, Stage};
+use crate::base::{Base, COLLECTORS, Key, START, WRITERS};
+use crate::oracle::{Counts, Oracle, Shared, judge_end, lock};
+
+/// How a play ended.
+pub(crate) struct Ended {
+    /// The rule that was broken, when one was.
+    pub(crate) broken: Option<String>,
+    pub(crate) counts: Counts,
+    /// Every call and how it ended.
+    pub(crate) history: u64,
+    pub(crate) objects: MemorySnapshot,
+    pub(crate) turns: u64,
+}
+
+/// A play is stopped after so many turns: a livelock ends.
+const TURNS_MAX: u64 = 20_000;
+
+/// Plays a seed under these rules.
+pub(crate) fn play(seed: u64, rules: Rules) -> Ended {
+    let base = Base::get();
+    let mut dice = Dice::new(seed);
+    let cast = cast(&mut dice);
+    let turns = Arc::new(Turns::new(dice.split(), START, cast.len(), TURNS_MAX));
+    let bucket = Arc::new(Bucket::new(turns.clone(), &base.objects));
+    let register = Shared::default();
+    let oracle = Oracle::new(bucket.objects().clone(), register.clone());
+    bucket.watch(Box::new(oracle));
+    let weather = weather(&mut dice);
+    let (turns_of, bucket_of, register_of) = (turns.clone(), bucket.clone(), register.clone());
+    let stage =
+        Stage { turns: turns_of, bucket: bucket_of, register: register_of, rules, weather };
+    let rounds = 3 + dice.below(6);
+    let parts = cast.into_iter().enumerate().map(|(number, (key, mut actor))| -> Part<'_> {
+        let mut host = Host::new(&stage, number, key, dice.split());
+        Box::new(move || host.live(actor.as_mut(), rounds))
+    });
+    let played = turns.play(parts.collect());
+    let register = lock(&register);
+    let judged = played.and_then(|()| judge_end(bucket.objects(), &register));
+    Ended {
+        broken: judged.err(),
+        counts: register.counts,
+        history: bucket.history(),
+        objects: bucket.objects().snapshot(),
+        turns: turns.turns(),
+    }
+}
+
+type Role = (Key, Box<dyn Actor>);
+
+fn cast(dice: &mut Dice) -> Vec<Role> {
+    let contents = 4 + dice.below(20);
+    let writer = || Box::new(BackupHost { contents });
+    let mut cast: Vec<Role> = Vec::new();
+    for number in 0..1 + dice.below(WRITERS as u64) as usize {
+        cast.push((Key::Writer(number), writer()));
+    }
+    if dice.chance(1, 3) {
+        cast.push((Key::Owner, writer()));
+    }
+    for number in 0..1 + dice.below(COLLECTORS as u64) as usize {
+        cast.push((Key::Collector(number), Box::new(Collector)));
+    }
+    cast.push((Key::Owner, Box::new(Keeper)));
+    if dice.chance(1, 2) {
+        cast.push((Key::Reader, Box::new(Restorer)));
+    }
+    cast
+}
+
+fn weather(dice: &mut Dice) -> Weather {
+    let mut often = |most| if dice.chance(1, 2) { dice.below(most) } else { 0 };
+    Weather {
+        request_lost: often(300),
+        answer_lost: often(300),
+        late: often(300),
+        twice: often(300),
+        crash: often(60),
+        pause: often(60),
+    }
+}
