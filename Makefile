@@ -1,14 +1,15 @@
 # The front desk: each target is one script. `make` lists them.
 
-.PHONY: help setup build test demo check fmt
+.PHONY: help setup build test demo simulate check fmt
 
 help:
-	@echo "make demo    build, then back up, change, back up, restore and compare real files"
-	@echo "make test    run every test"
-	@echo "make check   format, clippy, documentation and tidy, as strict as CI"
-	@echo "make build   build the program"
-	@echo "make fmt     format the code"
-	@echo "make setup   install what is missing (the others do this first)"
+	@echo "make demo     build, then back up, change, back up, restore and compare real files"
+	@echo "make test     run every test"
+	@echo "make simulate play the deterministic simulation for hours, on new seeds each time"
+	@echo "make check    format, clippy, documentation and tidy, as strict as CI"
+	@echo "make build    build the program"
+	@echo "make fmt      format the code"
+	@echo "make setup    install what is missing (the others do this first)"
 
 setup:
 	@scripts/setup
@@ -21,6 +22,9 @@ test: setup
 
 demo: build
 	@scripts/fresh scripts/demo
+
+simulate: setup
+	@scripts/fresh scripts/simulate
 
 check: setup
 	@scripts/fresh scripts/check

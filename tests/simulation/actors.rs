@@ -57,7 +57,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 impl Host {
     pub(crate) fn new(stage: &Stage, number: usize, key: Key, mut dice: Dice) -> Self {
-        let wrong_by = if dice.chance(1, 4) { HOUR * dice.below(2000) as u32 } else { Duration::ZERO };
+        let wrong_by =
+            if dice.chance(1, 4) { HOUR * dice.below(2000) as u32 } else { Duration::ZERO };
         Self {
             number,
             dice,

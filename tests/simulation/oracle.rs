@@ -2,10 +2,10 @@
 //!
 //! The oracle holds the owner's keys and sees the objects as they lie. A snapshot is protected from
 //! its commit until it is purged. Whenever a record is created or an object is deleted: each new
-//! snapshot reads back as it was meant; each chunk of each protected snapshot lies in a pack that is
-//! there and not condemned; what was acknowledged stands; no condemned name is made again; no
+//! snapshot reads back as it was meant; each chunk of each protected snapshot lies in a pack that
+//! is there and not condemned; what was acknowledged stands; no condemned name is made again; no
 //! record and no needed run is deleted; the ledger raises no alarm, unless somebody tampered with
-//! it, and then it does.
+//! it, and then it does. At the end a machine that never saw the vault restores all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,8 +233,7 @@ fn check_snapshot(
     let meant = register.trees.get(&id).ok_or_else(|| format!("nobody made snapshot {id}"))?;
     let body = snapshot.body.ok_or_else(|| format!("the body of snapshot {id} does not open"))?;
     reader.chunk(snapshot.domain, body.descriptor).map_err(hurt)?;
-    let (read, mut chunks) =
-        trees::read(reader, snapshot.domain, meant.root).map_err(hurt)?;
+    let (read, mut chunks) = trees::read(reader, snapshot.domain, meant.root).map_err(hurt)?;
     if read != trees::expected(&meant.files) {
         return Err(format!("snapshot {id} restores to something else"));
     }

@@ -1,4 +1,5 @@
-//! One play: a seed decides the actors, the weather and the schedule.
+//! One play: a seed decides the actors, the weather and the schedule. The same seed under the same
+//! rules makes the same calls in the same order and leaves the same objects.
 
 use std::sync::Arc;
 
@@ -40,8 +41,7 @@ pub(crate) fn play(seed: u64, rules: Rules) -> Ended {
     bucket.watch(Box::new(oracle));
     let weather = weather(&mut dice);
     let (turns_of, bucket_of, register_of) = (turns.clone(), bucket.clone(), register.clone());
-    let stage =
-        Stage { turns: turns_of, bucket: bucket_of, register: register_of, rules, weather };
+    let stage = Stage { turns: turns_of, bucket: bucket_of, register: register_of, rules, weather };
     let rounds = 3 + dice.below(6);
     let parts = cast.into_iter().enumerate().map(|(number, (key, mut actor))| -> Part<'_> {
         let mut host = Host::new(&stage, number, key, dice.split());

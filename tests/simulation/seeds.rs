@@ -1,5 +1,5 @@
-//! Plays many seeds. `STRONGROOM_SIMULATION_SEEDS` says how many, `STRONGROOM_SIMULATION_SEED`
-//! plays one again.
+//! Plays many seeds. `STRONGROOM_SIMULATION_SEEDS` says how many, `STRONGROOM_SIMULATION_FIRST`
+//! from which one on, and `STRONGROOM_SIMULATION_SEED` plays one again.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,10 @@ fn thousands_of_seeds_lose_nothing() {
     let one = number("STRONGROOM_SIMULATION_SEED");
     let (first, count) = match one {
         Some(seed) => (seed, 1),
-        None => (0, number("STRONGROOM_SIMULATION_SEEDS").unwrap_or(SEEDS)),
+        None => (
+            number("STRONGROOM_SIMULATION_FIRST").unwrap_or(0),
+            number("STRONGROOM_SIMULATION_SEEDS").unwrap_or(SEEDS),
+        ),
     };
     let next = AtomicU64::new(first);
     let total = Mutex::new(Counts::default());
@@ -69,4 +72,36 @@ fn a_seed_run_twice_ends_in_the_same_state() {
         assert_eq!(one.turns, again.turns, "seed {seed}");
         assert!(one.objects == again.objects, "seed {seed} left other objects");
     }
+}
+
+/// Seeds that are tried to see what a rule prevents.
+const SEARCHED: u64 = 400;
+
+#[track_caller]
+fn finds_a_violation_without(rule: Rule) {
+    let rules = Rules::ALL.without(rule);
+    let found = (0..SEARCHED).find_map(|seed| Some((seed, play(seed, rules).broken?)));
+    let (seed, broken) = found.unwrap_or_else(|| panic!("nobody notices that {rule:?} is off"));
+    println!("without {rule:?}, seed {seed}: {broken}");
+}
+
+macro_rules! each_rule {
+    ($($test:ident: $rule:ident),+ $(,)?) => {$(
+        #[test]
+        fn $test() {
+            finds_a_violation_without(Rule::$rule);
+        }
+    )+};
+}
+
+each_rule! {
+    without_deduplicate_onto_trusted_a_seed_finds_a_violation: DeduplicateOntoTrusted,
+    without_check_before_commit_a_seed_finds_a_violation: CheckBeforeCommit,
+    without_name_the_base_a_seed_finds_a_violation: NameTheBase,
+    without_mark_after_suspicion_a_seed_finds_a_violation: MarkAfterSuspicion,
+    without_mark_trash_a_seed_finds_a_violation: MarkTrash,
+    without_mark_bases_a_seed_finds_a_violation: MarkBases,
+    without_pass_foreign_suspects_a_seed_finds_a_violation: PassForeignSuspects,
+    without_collect_only_closed_a_seed_finds_a_violation: CollectOnlyClosed,
+    without_stop_at_unreadable_a_seed_finds_a_violation: StopAtUnreadable,
 }

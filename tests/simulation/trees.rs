@@ -17,6 +17,9 @@ use vault::{Error, Reader, Result, Writer};
 /// Files by number, contents by number.
 pub(crate) type Files = BTreeMap<u8, u16>;
 
+/// Contents by key, as they read back.
+pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// A tree that was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
@@ -93,7 +96,7 @@ pub(crate) fn read(
     reader: &Reader,
     domain: DomainId,
     root: ChunkId,
-) -> Result<(BTreeMap<Vec<u8>, Vec<u8>>, BTreeSet<ChunkRef>)> {
+) -> Result<(Contents, BTreeSet<ChunkRef>)> {
     let (mut contents, mut chunks) = (BTreeMap::new(), BTreeSet::new());
     let root = ChunkRef { kind: ChunkKind::Node, id: root };
     let node = reader.chunk(domain, root)?;
@@ -131,7 +134,7 @@ pub(crate) fn chunks(
 }
 
 /// What reading a tree of these files must give.
-pub(crate) fn expected(files: &Files) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub(crate) fn expected(files: &Files) -> Contents {
     files.iter().map(|(f, content)| (key(*f).as_bytes().to_vec(), bytes_of(*content))).collect()
 }
 

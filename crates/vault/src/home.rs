@@ -160,7 +160,8 @@ impl Home {
         let folder = state.join("sessions");
         let mut dead = Vec::new();
         let entries = fs::read_dir(&folder).map_err(|e| Error::home(&folder, e))?;
-        let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<BTreeSet<_>>>();
+        let paths =
+            entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<BTreeSet<_>>>();
         for path in paths.map_err(|e| Error::home(&folder, e))? {
             let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -523,8 +523,7 @@ impl Shared {
     /// Whether the session may rely on a pack that stands so.
     pub(crate) fn trusts(&self, standing: PackStanding) -> bool {
         standing == PackStanding::Good
-            || (standing == PackStanding::Suspect
-                && !self.rules.hold(Rule::DeduplicateOntoTrusted))
+            || (standing == PackStanding::Suspect && !self.rules.hold(Rule::DeduplicateOntoTrusted))
     }
 
     pub(crate) fn pending(&self, id: &ChunkId) -> MutexGuard<'_, HashSet<ChunkId>> {

@@ -1,4 +1,5 @@
-//! Frees space: suspects, marks, condemns and deletes, as DESIGN §9 says a collector does.
+//! Frees space: suspects, marks, condemns and deletes, as DESIGN §9 says a collector does. It rests
+//! between its steps, and may be stopped for a month in each of them.
 
 use std::collections::BTreeSet;
 

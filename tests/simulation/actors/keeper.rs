@@ -1,5 +1,5 @@
-//! An owner's host that decides what is kept: forgets, brings back, purges, holds, releases; and
-//! gives up sessions that were silent for a day.
+//! An owner's host that decides what is kept: forgets, brings back, purges, holds, releases. It
+//! gives up sessions that were silent for a day, by its own clock, which may be wrong.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Restores: any snapshot that is protected reads back whole, or the place did not answer.
+//! Restores any snapshot that is protected. It reads back whole, or the place did not answer; one
+//! that was purged meanwhile may be gone.
 
 use vault::{ErrorKind, Vault};
 
@@ -17,7 +18,8 @@ impl Actor for Restorer {
             let register = lock(&host.register);
             let state = ledger.state();
             let there = state.snapshots().filter(|(id, _)| is_protected(state, *id));
-            let there: Vec<_> = there.filter_map(|(id, _)| register.trees.get_key_value(&id)).collect();
+            let there: Vec<_> =
+                there.filter_map(|(id, _)| register.trees.get_key_value(&id)).collect();
             let Some((id, tree)) = host.dice.pick(&there) else { return Ok(()) };
             (**id, (*tree).clone())
         };

@@ -1,4 +1,5 @@
-//! A backup host: builds on a snapshot or on none, stores a tree, commits.
+//! A backup host: builds on a snapshot or on none, stores a tree, commits. It rests between files,
+//! publishes at times, walks again when told to, and tries again when nobody answers.
 
 use format::{Counts, SnapshotContent};
 use vault::{CommitOutcome, Committed, Compression, SnapshotDraft, Vault, WriteOptions, Writer};
@@ -20,7 +21,8 @@ impl Actor for BackupHost {
             let register = lock(&host.register);
             let known = ledger.state().snapshots();
             let known = known.filter(|(_, snapshot)| snapshot.domain == domain);
-            let known: Vec<_> = known.filter_map(|(id, _)| register.trees.get_key_value(&id)).collect();
+            let known: Vec<_> =
+                known.filter_map(|(id, _)| register.trees.get_key_value(&id)).collect();
             let newest = known.len().saturating_sub(3);
             let base = host.dice.pick(&known[newest..]);
             base.filter(|_| host.dice.chance(3, 4)).map(|(id, tree)| (**id, (*tree).clone()))

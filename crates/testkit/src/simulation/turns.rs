@@ -3,8 +3,8 @@
 //! Each actor is a thread that waits until it has the turn. Whoever has it passes it on at its
 //! calls and sleeps, and gives it up at its end. Time moves only when a turn is passed: a little at
 //! each, and to the next sleeper's hour when all sleep. After so many turns, or when a rule is seen
-//! broken, the play is stopped: calls fail from then on, and sleeps end at once, so that all threads
-//! come to their end.
+//! broken, the play is stopped: calls fail from then on, and sleeps end at once, so that all
+//! threads come to their end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
