@@ -41,6 +41,7 @@ cases! {
     ledger
     own_folders
     quiet
+    restore_options
     restore_refuses
     selectors
     snapshots_filters

@@ -30,7 +30,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Find(args) => Ok(Box::new(find::run(&args, context)?)),
         Command::Cat(args) => Ok(Box::new(cat::run(&args, context)?)),
         Command::Diff(args) => Ok(Box::new(diff::run(&args, context)?)),
-        Command::Restore(args) => Ok(Box::new(restore::run(&args, context)?)),
+        Command::Restore(args) => restore::run(&args, context),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),
         Command::Ledger(args) => ledger::run(&args, context),

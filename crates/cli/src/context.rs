@@ -117,6 +117,15 @@ impl Context {
         folder?.canonicalize().ok()
     }
 
+    /// What no restore may delete: the vault, this host's folders, the key.
+    pub(crate) fn own_paths(&self) -> Vec<PathBuf> {
+        let Common { cache_dir, state_dir, key, passphrase_file, .. } = &self.common;
+        let Environment { cache, state, key: usual_key, .. } = &self.environment;
+        let folders = [cache_dir, state_dir, cache, state, key, usual_key, passphrase_file];
+        let vault = self.vault_folder();
+        folders.into_iter().flatten().cloned().chain(vault).collect()
+    }
+
     /// What the source of a backup is called by default: as the host's member, else as the host.
     pub(crate) fn default_name(&self, vault: &Vault) -> String {
         let member = vault.keyring().member_id().ok();

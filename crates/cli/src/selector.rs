@@ -195,6 +195,16 @@ fn meant(typed: &str) -> String {
     near.map_or_else(|| FORMS.to_owned(), |near| format!("did you mean {near}? {FORMS}"))
 }
 
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.text)?;
+        match &self.path {
+            Some(path) => write!(f, ":{}", crate::output::show_path(path)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A damaged snapshot does not say its name, so it may be the one that was meant.
 fn warn_of_newer(snapshots: &[Snapshot], chosen: &Snapshot, context: &Context) {
     for newer in snapshots.iter().filter(|s| s.seq > chosen.seq) {

@@ -246,6 +246,13 @@ impl Problems {
         self.total += other.total;
     }
 
+    /// Keeps only those of the named problems that `is_kept`; those beyond are counted still.
+    pub(crate) fn retain(&mut self, is_kept: impl FnMut(&Problem) -> bool) {
+        let before = self.kept.len();
+        self.kept.retain(is_kept);
+        self.total -= (before - self.kept.len()) as u64;
+    }
+
     /// The problems that are named, in the order in which they were met.
     pub fn named(&self) -> &[Problem] {
         &self.kept

@@ -80,6 +80,23 @@ fn read_xattrs(
     Ok(xattrs)
 }
 
+/// The names of those attributes of a file that are kept; none where they cannot be listed.
+pub(crate) fn kept_names(list: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Vec<Vec<u8>> {
+    let mut small = [0; 1024];
+    let mut large = Vec::new();
+    let names = match list(&mut small) {
+        Ok(length) => &small[..length],
+        Err(Errno::RANGE) => {
+            large.resize(LIST_BYTES_MAX, 0);
+            let length = list(&mut large).unwrap_or(0);
+            &large[..length]
+        }
+        Err(_) => return Vec::new(),
+    };
+    let names = names.split(|byte| *byte == 0).filter(|name| is_kept(name));
+    names.map(<[u8]>::to_vec).collect()
+}
+
 /// Linux lists at most this many bytes of names.
 const LIST_BYTES_MAX: usize = 64 << 10;
 

@@ -11,6 +11,7 @@ mod diff;
 mod error;
 mod exclude;
 mod extra;
+mod layout;
 mod list;
 mod nodes;
 mod owners;
@@ -33,7 +34,7 @@ pub use exclude::{Choice, Patterns};
 pub use list::{Depth, ListedEntry, find, list, open_file};
 pub use progress::{Cancel, Progress, Quiet};
 pub use restore::{
-    Devices, Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore,
+    Devices, Overwrite, Owner, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore,
 };
 pub use search::{Case, Query, Search, SizeBound};
 pub use source::absolute_path;

@@ -1,14 +1,15 @@
 //! Names of users and groups, for their numbers.
 //!
-//! The two files of the system are read once; who is not in them has an empty name. Numbers are
-//! what a restore goes by; names are for people, and for systems with other numbers.
+//! The two files of the system are read once; who is not in them has an empty name. A restore goes
+//! by names where this system has them, else by numbers: so files find their owners on systems with
+//! other numbers. Root is root, whatever it is called.
 //! Why not ask the C library: its answers come from plug-ins, may take a network's time, and need
 //! unsafe code. DESIGN.md §10.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use format::OWNER_NAME_BYTES_MAX;
+use format::{FileEntry, OWNER_NAME_BYTES_MAX};
 
 /// The names of users and groups.
 #[derive(Debug, Default)]
@@ -30,6 +31,46 @@ impl Owners {
 
     pub(crate) fn group(&self, gid: u32) -> &[u8] {
         self.groups.get(&gid).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The numbers of users and groups on this system, for their names elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct OwnerNumbers {
+    users: HashMap<Vec<u8>, u32>,
+    groups: HashMap<Vec<u8>, u32>,
+}
+
+impl OwnerNumbers {
+    /// Knows no name: every number stays as it is.
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    /// The numbers that this system's files give.
+    pub(crate) fn of_system() -> Self {
+        Self::of(Owners::of_system())
+    }
+
+    fn of(owners: Owners) -> Self {
+        // Where several numbers have one name, the lowest counts.
+        let turned = |names: HashMap<u32, Vec<u8>>| {
+            let mut pairs: Vec<_> =
+                names.into_iter().map(|(number, name)| (name, number)).collect();
+            pairs.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+            pairs.into_iter().collect()
+        };
+        Self { users: turned(owners.users), groups: turned(owners.groups) }
+    }
+
+    /// Whose the entry is here: user and group.
+    pub(crate) fn owner(&self, entry: &FileEntry) -> (u32, u32) {
+        let find = |numbers: &HashMap<Vec<u8>, u32>, name: &[u8], number: u32| match number {
+            0 => 0,
+            _ => numbers.get(name).copied().unwrap_or(number),
+        };
+        let uid = find(&self.users, &entry.user, entry.uid);
+        (uid, find(&self.groups, &entry.group, entry.gid))
     }
 }
 

@@ -13,21 +13,29 @@ mod mark;
 mod metadata;
 mod options;
 mod pass;
+mod plan;
+mod present;
 mod select;
+mod strip;
+mod sweep;
 mod target;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod write;
 
 use vault::{Reader, Snapshot};
 
-pub use options::{Devices, Overwrite, Privileges, RestoreCounts, RestoreOptions, RestoreReport};
+pub use options::{
+    Devices, Overwrite, Owner, Privileges, RestoreCounts, RestoreOptions, RestoreReport,
+};
 
 use crate::Result;
 use crate::list::{files_root, find};
 use crate::progress::{Cancel, Progress};
 use format::EntryKind;
 use mark::{Mark, Opened};
+use metadata::Rules;
 use pass::Restorer;
 
 /// Restores a snapshot, or what lies at `options.path` in it, into the folder `options.target`.
@@ -36,6 +44,10 @@ use pass::Restorer;
 /// that holds files is refused unless `options.overwrite` allows it, or it carries the mark of an
 /// interrupted restore of the same snapshot and path: then that restore goes on. Free space is
 /// checked before anything is written. What concerns one file is in the report.
+///
+/// # Errors
+/// [`Error::NotEmpty`], [`Error::Full`], [`Error::NotFound`], [`Error::Pattern`], and what ends all
+/// work: a vault that cannot be read, a target that cannot be written.
 pub fn restore(
     reader: &Reader,
     snapshot: &Snapshot,
@@ -52,25 +64,34 @@ pub fn restore(
         root,
         top: &top,
         options,
+        rules: &Rules::new(options),
+        sources: snapshot.descriptor.as_ref().map_or(&[], |d| &d.paths),
         matcher: &matcher,
         progress,
         cancel,
     };
+    let mark = Mark::new(snapshot.id, options);
     if options.dry_run {
-        return restorer.count();
+        return match options.target.exists() {
+            true => {
+                let opened = mark.open(&options.target, options.overwrite)?;
+                restorer.count(Some(&opened.target), opened.overwrite)
+            }
+            false => restorer.count(None, options.overwrite),
+        };
     }
-    let mark = Mark::new(snapshot.id, &options.path);
     let opened = mark.open_target(&options.target, options.overwrite)?;
-    if opened.is_fresh {
-        let sum = snapshot.descriptor.as_ref().map_or(u64::MAX, |d| d.counts.bytes);
-        restorer.check_space(&opened.target, sum)?;
-    }
-    mark.write(&opened.target)?;
-    let Opened { target, overwrite, is_created, .. } = opened;
+    let sum = snapshot.descriptor.as_ref().map_or(u64::MAX, |d| d.counts.bytes);
+    restorer.check_space(&opened.target, sum, opened.overwrite)?;
+    mark.write(&opened)?;
+    let Opened { target, overwrite, is_created } = opened;
     let mut report = restorer.run(&target, overwrite)?;
     target.sync()?;
+    if options.verify {
+        restorer.verify(&target, &mut report)?;
+    }
     mark.remove(&target)?;
-    if is_created && top.entry.kind == EntryKind::Folder {
+    if is_created && top.entry.kind == EntryKind::Folder && options.strip == 0 {
         restorer.finish_target(&target, &mut report);
     }
     Ok(report)

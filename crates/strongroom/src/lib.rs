@@ -57,10 +57,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use files::{
     BackupCounts, BackupOptions, BackupReport, Cancel, Case, Change, ChangeKind, Choice,
     Comparison, Depth, Devices, Differences, Error as FilesError, ErrorKind as FilesErrorKind,
-    FileReader, ListedEntry, MOVES_LOOKED_AT_MAX, Moves, Overwrite, PathText, Patterns, Privileges,
-    Problem, Problems, Progress, Query, Quiet, RestoreCounts, RestoreOptions, RestoreReport,
-    Search, SizeBound, absolute_path, backup, backup_stream, comparison, diff, find, list,
-    open_file, read_extra, restore,
+    FileReader, ListedEntry, MOVES_LOOKED_AT_MAX, Moves, Overwrite, Owner, PathText, Patterns,
+    Privileges, Problem, Problems, Progress, Query, Quiet, RestoreCounts, RestoreOptions,
+    RestoreReport, Search, SizeBound, absolute_path, backup, backup_stream, comparison, diff, find,
+    list, open_file, read_extra, restore,
 };
 pub use format::{
     Config, Counts, Descriptor, Digest, EntryKind, Extra, FileEntry, Kind as RecordKind,

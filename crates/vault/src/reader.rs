@@ -219,7 +219,7 @@ impl Reader {
             ));
         }
         let bytes = frame.slice(entry.offset as usize..end as usize);
-        if self.name(domain, chunk.kind, &bytes)? != chunk.id {
+        if self.chunk_id(domain, chunk.kind, &bytes)? != chunk.id {
             return Err(Error::ChunkContent { chunk, pack: pack.name });
         }
         Ok(bytes)
@@ -257,7 +257,11 @@ impl Reader {
         plain
     }
 
-    pub(crate) fn name(&self, domain: DomainId, kind: ChunkKind, bytes: &[u8]) -> Result<ChunkId> {
+    /// The id of a chunk of these bytes, stored or not.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] when the role may not name chunks of this kind.
+    pub fn chunk_id(&self, domain: DomainId, kind: ChunkKind, bytes: &[u8]) -> Result<ChunkId> {
         let names = {
             let mut names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
             let keyring = &self.0.keyring;

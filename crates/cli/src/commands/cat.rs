@@ -27,8 +27,13 @@ pub(crate) struct Args {
 /// Prints a file.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Printed> {
     let selector = Selector::parse(&args.file)?;
+    print(&selector, context)
+}
+
+/// Prints the file that is selected.
+pub(crate) fn print(selector: &Selector, context: &Context) -> Result<Printed> {
     let Some(path) = &selector.path else {
-        let message = format!("{} names no file", args.file.display());
+        let message = format!("{selector} names no file");
         return Err(Failure::usage(message, "write SNAPSHOT:/PATH, such as latest:/etc/hosts"));
     };
     let mut vault = context.open(Access::Read)?;

@@ -1,7 +1,7 @@
 //! `restore`: brings files of a snapshot back, below one folder.
 //!
-//! Damage in the vault ends it with exit code 4, a target that refuses files with 3; all else is
-//! restored either way.
+//! Damage in the vault ends it with exit code 4, a target that refuses files or their metadata with
+//! 3; all else is restored either way. `--to -` prints one file, as `cat` does.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -12,9 +12,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::json;
 use strongroom::{
-    Devices, Overwrite, Patterns, Privileges, RestoreOptions, RestoreReport, restore,
+    Devices, Overwrite, Owner, Patterns, Privileges, RestoreOptions, RestoreReport, restore,
 };
 
+use crate::commands::cat;
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields, problems, show_path};
@@ -26,8 +27,8 @@ use crate::suggestion::explain_path;
 /// Restores a snapshot, or a part of it, into a folder.
 ///
 /// `restore latest --to DIR` makes DIR/srv/…, `restore latest:/srv --to DIR` puts what is inside
-/// /srv into DIR. An interrupted restore goes on when the command is run again. Every byte is
-/// verified.
+/// /srv into DIR, `restore latest:/srv/file --to -` prints a file. An interrupted restore goes on
+/// when the command is run again. Every byte is verified; what DIR holds already is not fetched.
 ///
 /// A GLOB without / matches names at any depth, one with / whole paths of the snapshot; ** matches
 /// any number of folders, and a / at the end folders only.
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     /// The snapshot, and a path in it
     #[arg(value_name = "SNAPSHOT[:/PATH]")]
     snapshot: OsString,
-    /// The folder to restore into; it is made when it is not there
+    /// The folder to restore into, made when it is not there; - is standard output
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// Restore only what matches (again for more)
@@ -45,12 +46,34 @@ pub(crate) struct Args {
     /// Leave out what matches (again for more)
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// Take so many folders off the front of each path
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    strip: usize,
     /// What to do with files that are there already
     #[arg(long, value_name = "WHICH", default_value = "never")]
     overwrite: OverwriteChoice,
-    /// Say what would be restored, and write nothing
+    /// Compare the content of files that are there, whatever size and time say; as --overwrite
+    /// always
+    #[arg(long)]
+    force: bool,
+    /// Delete what the snapshot does not have in the restored folders; asks for --overwrite
+    #[arg(long, conflicts_with = "strip")]
+    delete: bool,
+    /// Write what differs into the files that are there, not into new ones
+    #[arg(long)]
+    in_place: bool,
+    /// Read everything back from the disk afterwards, and compare it
+    #[arg(long)]
+    verify: bool,
+    /// Say what would be restored and deleted, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Whether files get their owners back; auto: when this is root
+    #[arg(long, value_name = "WHETHER", default_value = "auto")]
+    owner: OwnerChoice,
+    /// Go by owners' numbers alone, not by their names where this system has them
+    #[arg(long)]
+    numeric_ids: bool,
     /// Restore setuid, setgid and capabilities too
     #[arg(long)]
     setuid: bool,
@@ -66,20 +89,57 @@ enum OverwriteChoice {
     Never,
     /// Replace those of another type, size or time
     Changed,
-    /// Replace all
+    /// Compare all, and replace those that differ
     Always,
 }
 
+/// Whether files get their owners back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OwnerChoice {
+    /// When this is root
+    Auto,
+    /// Yes; who may not is told
+    Yes,
+    /// No: they are this user's
+    No,
+}
+
 /// Restores.
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Restored> {
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Box<dyn Report>> {
     let selector = Selector::parse(&args.snapshot)?;
+    check(args)?;
+    match args.to.as_os_str() == "-" {
+        true => Ok(Box::new(cat::print(&selector, context)?)),
+        false => Ok(Box::new(into_folder(args, &selector, context)?)),
+    }
+}
+
+/// Refuses what makes no sense together.
+fn check(args: &Args) -> Result<()> {
+    let is_never = args.overwrite == OverwriteChoice::Never && !args.force;
+    if args.delete && is_never {
+        return Err(Failure::usage(
+            "--delete changes a folder that holds files, and --overwrite is never",
+            "give --overwrite changed (or always) too; --dry-run lists what would be deleted",
+        ));
+    }
+    if args.to.as_os_str() == "-" && (args.delete || args.verify || args.dry_run) {
+        return Err(Failure::usage(
+            "standard output takes one file's bytes, and no --delete, --verify or --dry-run",
+            "leave them out, or name a folder with --to",
+        ));
+    }
+    Ok(())
+}
+
+fn into_folder(args: &Args, selector: &Selector, context: &Context) -> Result<Restored> {
     check_target(args, context)?;
     let mut vault = context.open(Access::Read)?;
     check_key(&vault)?;
     let snapshot = selector.choose(&mut vault, context)?;
     let reader = vault.reader()?;
-    let options = options(args, &selector);
-    let whole = selector.path.is_none() && args.include.is_empty() && args.exclude.is_empty();
+    let options = options(args, selector, context);
+    let whole = selector.path.is_none() && options.patterns.rules().is_empty();
     let total = snapshot.descriptor.as_ref().filter(|_| whole).map(|d| d.counts.bytes);
     let display = Display::start(context, "files", total);
     let restored = restore(&reader, &snapshot, &options, display.meter(), context.signals.cancel());
@@ -94,7 +154,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Restored> {
         snapshot: snapshot.id.to_string(),
         target: args.to.display().to_string(),
         is_rehearsal: args.dry_run,
-        is_filtered: !args.include.is_empty(),
+        is_filtered: !args.include.is_empty() || args.strip > 0,
+        strip: args.strip,
         elapsed,
         problems_most: context.output.problems_most(),
     })
@@ -124,13 +185,14 @@ fn check_target(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-fn options(args: &Args, selector: &Selector) -> RestoreOptions {
+fn options(args: &Args, selector: &Selector, context: &Context) -> RestoreOptions {
     let patterns = args.include.iter().fold(Patterns::new(), |all, glob| all.include(glob));
     let patterns = args.exclude.iter().fold(patterns, |all, glob| all.exclude(glob));
     RestoreOptions {
         path: selector.path_or_root().to_vec(),
         patterns,
         overwrite: match args.overwrite {
+            _ if args.force => Overwrite::Always,
             OverwriteChoice::Never => Overwrite::Never,
             OverwriteChoice::Changed => Overwrite::Changed,
             OverwriteChoice::Always => Overwrite::Always,
@@ -143,6 +205,17 @@ fn options(args: &Args, selector: &Selector) -> RestoreOptions {
             true => Devices::Make,
             false => Devices::Skip,
         },
+        owner: match args.owner {
+            OwnerChoice::Auto => Owner::Auto,
+            OwnerChoice::Yes => Owner::Yes,
+            OwnerChoice::No => Owner::No,
+        },
+        numeric_ids: args.numeric_ids,
+        strip: args.strip,
+        delete: args.delete,
+        protected: context.own_paths(),
+        in_place: args.in_place,
+        verify: args.verify,
         dry_run: args.dry_run,
         ..RestoreOptions::new(&args.to)
     }
@@ -156,6 +229,7 @@ pub(crate) struct Restored {
     is_rehearsal: bool,
     /// Whether only what matches was asked for.
     is_filtered: bool,
+    strip: usize,
     elapsed: Duration,
     problems_most: usize,
 }
@@ -182,7 +256,12 @@ impl Report for Restored {
             sizes::show(counts.bytes),
             sizes::plural(counts.folders, "folder"),
             self.target,
-        )
+        )?;
+        self.write_deletions(out)?;
+        match counts.verified {
+            0 => Ok(()),
+            verified => writeln!(out, "read back {}", sizes::plural(verified, "file")),
+        }
     }
 
     fn fields(&self) -> Fields {
@@ -197,6 +276,12 @@ impl Report for Restored {
             "folders": counts.folders,
             "others": counts.others,
             "bytes": counts.bytes,
+            "bytes_reused": counts.bytes_reused,
+            "deleted": problems(&self.report.deleted),
+            "deleted_total": counts.deleted,
+            "verified": counts.verified,
+            "unequal": problems(&self.report.unequal),
+            "unequal_total": self.report.unequal.total(),
             "owners_skipped": counts.owners_skipped,
             "privileges_masked": counts.privileges_masked,
             "devices_skipped": counts.devices_skipped,
@@ -211,9 +296,10 @@ impl Report for Restored {
     }
 
     fn exit(&self) -> Exit {
-        if !self.report.damaged.is_empty() {
+        let RestoreReport { damaged, skipped, metadata, unequal, .. } = &self.report;
+        if !damaged.is_empty() || !unequal.is_empty() {
             Exit::Tampered
-        } else if !self.report.skipped.is_empty() {
+        } else if !skipped.is_empty() || !metadata.is_empty() {
             Exit::Incomplete
         } else {
             Exit::Done
@@ -221,9 +307,9 @@ impl Report for Restored {
     }
 
     fn remarks(&self) -> Vec<Remark> {
-        let RestoreReport { counts, damaged, skipped, metadata } = &self.report;
+        let RestoreReport { counts, damaged, skipped, metadata, unequal, .. } = &self.report;
         let mut remarks = Vec::new();
-        for problems in [damaged, skipped, metadata] {
+        for problems in [damaged, unequal, skipped, metadata] {
             remarks.extend(Remark::of_problems(problems, self.problems_most));
         }
         let mut say = |count: u64, what: &str, hint: &str| {
@@ -238,9 +324,19 @@ impl Report for Restored {
             "`strongroom verify --data` lists all that is hurt; an older snapshot may hold them",
         );
         say(
+            unequal.total(),
+            "read back otherwise than they were written",
+            "check the disk, then run it again with --overwrite always",
+        );
+        say(
             skipped.total(),
-            "not restored: the target refuses them",
+            "not restored or deleted: the target refuses",
             "make room for them there, or give --overwrite changed (or always)",
+        );
+        say(
+            metadata.total(),
+            "restored without all of their metadata",
+            "run it as root on a file system that keeps owners and attributes, or give --owner no",
         );
         say(counts.owners_skipped, "kept this user as owner", "run it as root to restore owners");
         say(
@@ -249,12 +345,33 @@ impl Report for Restored {
             "give --setuid to restore them, as root where they belong to others",
         );
         say(counts.devices_skipped, "left out: device files", "give --devices to restore them");
-        let is_nothing = counts.files + counts.files_kept + counts.links + counts.others == 0;
-        if self.is_filtered && is_nothing && remarks.is_empty() {
-            remarks.push(Remark::new("no file matches").hint(
-                "a GLOB without / matches names, one with / whole paths as `strongroom ls` shows",
-            ));
+        let all = counts.files + counts.files_kept + counts.links + counts.others;
+        if self.is_filtered && all + counts.folders == 0 && remarks.is_empty() {
+            remarks.push(Remark::new("no file matches").hint(match self.strip {
+                0 => "a GLOB without / matches names, one with / whole paths as `strongroom ls` shows",
+                _ => "--strip N leaves out paths of up to N names",
+            }));
         }
         remarks
+    }
+}
+
+impl Restored {
+    /// What was deleted; a rehearsal names it.
+    fn write_deletions(&self, out: &mut dyn Write) -> io::Result<()> {
+        let deleted = &self.report.deleted;
+        let verb = if self.is_rehearsal { "would delete" } else { "deleted" };
+        let most = if self.is_rehearsal { usize::MAX } else { self.problems_most };
+        for problem in deleted.named().iter().take(most) {
+            writeln!(out, "{verb} {}", show_path(&problem.path))?;
+        }
+        let shown = deleted.named().len().min(most) as u64;
+        if deleted.total() > shown {
+            writeln!(out, "{verb} {} more", sizes::count(deleted.total() - shown))?;
+        }
+        match self.report.counts.deleted {
+            0 => Ok(()),
+            all => writeln!(out, "{verb} {} in all", sizes::plural(all, "path")),
+        }
     }
 }

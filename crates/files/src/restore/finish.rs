@@ -12,6 +12,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::item::{Deferred, Item, LinkItem};
+use super::sweep::split;
 use super::target::Target;
 use super::write::{FileWriter, temporary_name};
 use crate::Result;
@@ -60,6 +61,9 @@ impl Finisher {
         while let Some((_, what)) = self.waiting.pop_front_if(|(number, _)| *number <= self.done) {
             match what {
                 Deferred::Folder { relative, path, entry } => {
+                    if let Some(sweeper) = writer.sweeper {
+                        sweeper.sweep(&relative, &path, &mut writer.report);
+                    }
                     let folder = target.folder(&relative);
                     let extra = read_extra(writer.reader, writer.domain, &path, &entry);
                     match (folder, extra) {
@@ -102,7 +106,10 @@ fn link(
             writer.progress.files_done(1);
             Ok(())
         }
-        Err(_) => writer.make(&Item { parent: Arc::new(folder), name, path, entry }),
+        Err(_) => {
+            let (parent, folder) = (Arc::new(folder), parent.into());
+            writer.make(&Item { parent, folder, name, path, entry })
+        }
     }
 }
 
@@ -113,11 +120,7 @@ fn try_link(
     name: &[u8],
     entry: &FileEntry,
 ) -> Result<(), Errno> {
-    let at = first.iter().rposition(|byte| *byte == b'/');
-    let (first_folder, first_name) = match at {
-        Some(at) => (&first[..at], &first[at + 1..]),
-        None => (&first[..0], first),
-    };
+    let (first_folder, first_name) = split(first);
     let first_folder = target.folder(first_folder)?;
     let first_stat = Stat::at(&first_folder, first_name)?;
     let first = (first_stat.kind, first_stat.size, first_stat.mtime.seconds);

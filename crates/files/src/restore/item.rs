@@ -16,6 +16,8 @@ use crate::Error;
 pub(crate) struct Item {
     /// The open folder that it goes into.
     pub(crate) parent: Arc<OwnedFd>,
+    /// That folder's path in the target.
+    pub(crate) folder: Arc<[u8]>,
     pub(crate) name: Vec<u8>,
     /// Its absolute path in the snapshot, for messages.
     pub(crate) path: Vec<u8>,
@@ -54,6 +56,11 @@ impl Batch {
             self.folders += 1;
         }
         self.items.push(item);
+    }
+
+    /// The folder of the item before, as its path in the target.
+    pub(crate) fn last_folder(&self) -> Option<&Arc<[u8]>> {
+        self.items.last().map(|last| &last.folder)
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The mark of a restore under way: a file in the target that says of which snapshot and path.
 //!
 //! It is there from before the first file until after the last is synced. Who finds it may go on
-//! with the same restore, and with no other. DESIGN.md §10.
+//! with the same restore, and with no other. It remembers whether the restore made the target, so
+//! that the one that ends it gives the target its metadata. DESIGN.md §10.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,7 +11,7 @@ use crypto::SessionId;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::options::Overwrite;
+use super::options::{Overwrite, RestoreOptions};
 use super::target::Target;
 use crate::error::Error;
 use crate::walk::read_names;
@@ -22,8 +23,11 @@ pub(crate) const MARK_NAME: &[u8] = b".strongroom-restore";
 /// A mark is never longer.
 const MARK_BYTES_MAX: usize = 64 << 10;
 
-/// What a restore's mark says.
+/// What a restore's mark says: which restore it is of.
 pub(crate) struct Mark(Vec<u8>);
+
+/// The last line of a mark, when its restore made the target.
+const MADE: &[u8] = b"made the folder\n";
 
 /// A target that may be written to.
 pub(crate) struct Opened {
@@ -31,38 +35,47 @@ pub(crate) struct Opened {
     /// What holds for files that are there: a restore that goes on keeps what is complete, unless
     /// all was to be replaced: size and time do not tell then.
     pub(crate) overwrite: Overwrite,
-    /// Whether it was not there before.
+    /// Whether it was not there before this restore, or the one that this one goes on with.
     pub(crate) is_created: bool,
-    /// Whether it is empty.
-    pub(crate) is_fresh: bool,
 }
 
 impl Mark {
-    pub(crate) fn new(snapshot: SessionId, path: &[u8]) -> Self {
-        let path = path.escape_ascii();
-        Self(format!("strongroom restore 1\nsnapshot {snapshot}\npath {path}\n").into_bytes())
+    pub(crate) fn new(snapshot: SessionId, options: &RestoreOptions) -> Self {
+        let (path, strip) = (options.path.escape_ascii(), options.strip);
+        let text =
+            format!("strongroom restore 1\nsnapshot {snapshot}\npath {path}\nstrip {strip}\n");
+        Self(text.into_bytes())
     }
 
-    /// Opens the target, if this restore may go into it.
+    /// Opens the target, if this restore may go into it; makes it first.
     pub(crate) fn open_target(&self, path: &Path, overwrite: Overwrite) -> Result<Opened> {
+        let is_created = Target::create(path.as_os_str().as_bytes())?;
+        let opened = self.open(path, overwrite)?;
+        Ok(Opened { is_created: is_created || opened.is_created, ..opened })
+    }
+
+    /// Opens a target that is there, if this restore may go into it.
+    pub(crate) fn open(&self, path: &Path, overwrite: Overwrite) -> Result<Opened> {
         let path = path.as_os_str().as_bytes();
-        let is_created = Target::create(path)?;
         let target = Target::open(path)?;
         let fail = |error| Error::system("reading", path, error);
-        let is_fresh = read_names(target.root()).map_err(fail)?.is_empty();
-        let is_resumed = !is_fresh && self.found(&target).map_err(fail)?;
+        let is_empty = read_names(target.root()).map_err(fail)?.is_empty();
+        let found = if is_empty { None } else { self.found(&target).map_err(fail)? };
         let overwrite = match overwrite {
-            Overwrite::Never if is_resumed => Overwrite::Changed,
-            Overwrite::Never if !is_fresh => {
+            Overwrite::Never if found.is_some() => Overwrite::Changed,
+            Overwrite::Never if !is_empty => {
                 return Err(Error::NotEmpty { path: PathText::new(path) });
             }
             other => other,
         };
-        Ok(Opened { target, overwrite, is_created, is_fresh })
+        Ok(Opened { target, overwrite, is_created: found == Some(Made::Yes) })
     }
 
     /// Puts the mark down, in place of any other.
-    pub(crate) fn write(&self, target: &Target) -> Result<()> {
+    pub(crate) fn write(&self, opened: &Opened) -> Result<()> {
+        let target = &opened.target;
+        let mut text = self.0.clone();
+        text.extend_from_slice(if opened.is_created { MADE } else { b"" });
         let write = || {
             match rustix::fs::unlinkat(target.root(), MARK_NAME, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
@@ -71,7 +84,7 @@ impl Mark {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let mode = Mode::RUSR | Mode::WUSR;
             let file = rustix::fs::openat(target.root(), MARK_NAME, flags, mode)?;
-            rustix::io::write(&file, &self.0)?;
+            rustix::io::write(&file, &text)?;
             rustix::fs::fsync(&file)
         };
         write().map_err(|error| Error::system("marking", target.path(), error))
@@ -85,16 +98,27 @@ impl Mark {
         }
     }
 
-    /// Whether the target carries this very mark.
-    fn found(&self, target: &Target) -> Result<bool, Errno> {
+    /// Whether the target carries this restore's mark, and then who made the target.
+    fn found(&self, target: &Target) -> Result<Option<Made>, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(target.root(), MARK_NAME, flags, Mode::empty()) {
             Ok(file) => file,
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut bytes = vec![0; MARK_BYTES_MAX];
         let length = rustix::io::read(&file, &mut bytes)?;
-        Ok(bytes[..length] == self.0)
+        Ok(match bytes[..length].strip_prefix(&self.0[..]) {
+            Some(MADE) => Some(Made::Yes),
+            Some(b"") => Some(Made::No),
+            _ => None,
+        })
     }
+}
+
+/// Whether a restore made its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Yes,
+    No,
 }

@@ -1,24 +1,29 @@
 //! Gives restored files their metadata: owner, attributes, mode, times, in this order.
 //!
 //! A change of owner takes setuid and capabilities off, a write moves the time, so the order
-//! matters. What the system refuses is named and the rest is done all the same. DESIGN.md §10.
+//! matters. Attributes that the entry does not have are taken off: the file had them before, or has
+//! them from its folder, as a default ACL. What the system refuses is named and the rest is done
+//! all the same. DESIGN.md §10.
 
 use format::{EntryKind, Extra, FileEntry, Timestamp};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::options::{Devices, Privileges, RestoreOptions, RestoreReport};
-use crate::extra::{CAPABILITY, is_kept};
+use super::options::{Devices, Owner, Privileges, RestoreOptions, RestoreReport};
+use crate::extra::{CAPABILITY, is_kept, kept_names};
+use crate::owners::OwnerNumbers;
 use crate::walk::describe;
 
 /// How metadata is restored by this user.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Rules {
     privileges: Privileges,
     /// Whether device files are made.
     pub(crate) devices: Devices,
-    may_own: bool,
+    owner: Owner,
+    is_root: bool,
+    numbers: OwnerNumbers,
 }
 
 /// Whose an entry is by now.
@@ -35,8 +40,23 @@ const SETUID_SETGID: u16 = 0o6000;
 
 impl Rules {
     pub(crate) fn new(options: &RestoreOptions) -> Self {
-        let RestoreOptions { privileges, devices, .. } = *options;
-        Self { privileges, devices, may_own: rustix::process::geteuid().is_root() }
+        let RestoreOptions { privileges, devices, owner, numeric_ids, .. } = *options;
+        let is_root = rustix::process::geteuid().is_root();
+        let numbers = match numeric_ids || owner == Owner::No {
+            true => OwnerNumbers::none(),
+            false => OwnerNumbers::of_system(),
+        };
+        Self { privileges, devices, owner, is_root, numbers }
+    }
+
+    /// User and group that an entry gets; `None` when it is left with what it has.
+    pub(crate) fn owner_of(&self, entry: &FileEntry) -> Option<(u32, u32)> {
+        let is_set = match self.owner {
+            Owner::Auto => self.is_root,
+            Owner::Yes => true,
+            Owner::No => false,
+        };
+        is_set.then(|| self.numbers.owner(entry))
     }
 
     /// Gives an open file or folder what its entry says.
@@ -51,7 +71,13 @@ impl Rules {
         let mut failed = Failures::default();
         let own = |uid, gid| rustix::fs::fchown(file, Some(uid), Some(gid));
         let owned = self.own(entry, own, &mut failed, report);
-        for xattr in self.xattrs(extra, report) {
+        let wanted: Vec<_> = self.xattrs(extra, report).collect();
+        let has = kept_names(|buffer| rustix::fs::flistxattr(file, buffer));
+        for name in has.iter().filter(|name| wanted.iter().all(|xattr| xattr.name != **name)) {
+            let taken = rustix::fs::fremovexattr(file, &name[..]);
+            failed.note(&String::from_utf8_lossy(name), taken);
+        }
+        for xattr in wanted {
             let set =
                 rustix::fs::fsetxattr(file, &xattr.name[..], &xattr.value, XattrFlags::empty());
             failed.note(&String::from_utf8_lossy(&xattr.name), set);
@@ -101,15 +127,16 @@ impl Rules {
         failed: &mut Failures,
         report: &mut RestoreReport,
     ) -> Owned {
-        let is_owned = match self.may_own {
-            true => {
-                let owned = own(Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+        let is_owned = match self.owner_of(entry) {
+            Some((uid, gid)) => {
+                let owned = own(Uid::from_raw(uid), Gid::from_raw(gid));
                 failed.note("owner", owned);
                 owned.is_ok()
             }
-            false => {
+            None => {
                 let is_of_another = entry.uid != rustix::process::geteuid().as_raw();
-                report.counts.owners_skipped += u64::from(is_of_another);
+                let is_asked = self.owner == Owner::Auto;
+                report.counts.owners_skipped += u64::from(is_asked && is_of_another);
                 !is_of_another && entry.gid == rustix::process::getegid().as_raw()
             }
         };

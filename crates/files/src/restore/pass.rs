@@ -5,7 +5,7 @@
 //! An entry is made only in a folder that this restore made or found as a folder: an entry below
 //! something else is refused. DESIGN.md §10.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
@@ -20,17 +20,20 @@ use super::item::{Batch, Deferred, Done, Item, LinkItem};
 use super::mark::MARK_NAME;
 use super::metadata::Rules;
 use super::options::{Overwrite, RestoreOptions, RestoreReport};
+use super::plan::TAKEN;
 use super::select::Selection;
+use super::strip::{Strip, Stripped, strip};
+use super::sweep::{Deed, SweepContext, Sweeper, split};
 use super::target::{Replace, Target};
 use super::write::{FileWriter, is_temporary_name};
+use crate::Result;
 use crate::content::read_extra;
 use crate::error::Error;
 use crate::exclude::Matcher;
-use crate::list::{ListedEntry, decode};
+use crate::list::{ListedEntry, decode, key_of};
 use crate::nodes::tree_error_at;
 use crate::progress::{Cancel, Progress};
 use crate::walk::describe;
-use crate::{PathText, Result};
 
 /// A restore, ready to run.
 pub(crate) struct Restorer<'a> {
@@ -40,89 +43,35 @@ pub(crate) struct Restorer<'a> {
     /// What is restored: a folder's contents, or a file.
     pub(crate) top: &'a ListedEntry,
     pub(crate) options: &'a RestoreOptions,
+    /// How metadata is restored.
+    pub(crate) rules: &'a Rules,
+    /// What was backed up.
+    pub(crate) sources: &'a [Vec<u8>],
     pub(crate) matcher: &'a Matcher,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) cancel: &'a Cancel,
 }
 
 impl Restorer<'_> {
-    /// Counts what would be restored.
-    pub(crate) fn count(&self) -> Result<RestoreReport> {
-        let mut report = RestoreReport::default();
-        let mut selection = Selection::new(self.matcher);
-        for listed in self.entries() {
-            self.cancel.check()?;
-            let ListedEntry { path, entry, .. } = listed?;
-            if !selection.takes(&path, entry.kind) {
-                continue;
-            }
-            match entry.kind {
-                EntryKind::File => {
-                    report.counts.files += 1;
-                    report.counts.bytes = report.counts.bytes.saturating_add(entry.size);
-                }
-                EntryKind::Folder => report.counts.folders += 1,
-                _ => report.counts.others += 1,
-            }
-        }
-        Ok(report)
-    }
-
-    /// Fails when the target's file system is too full. `bytes` is an upper bound that is known
-    /// beforehand; only when that does not fit, what is asked for is summed up.
-    pub(crate) fn check_space(&self, target: &Target, bytes: u64) -> Result<()> {
-        let Ok(stat) = rustix::fs::fstatvfs(target.root()) else { return Ok(()) };
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if bytes <= free {
-            return Ok(());
-        }
-        let needed = self.bytes_needed()?;
-        match needed <= free {
-            true => Ok(()),
-            false => Err(Error::Full { path: PathText::new(target.path()), needed, free }),
-        }
-    }
-
-    fn bytes_needed(&self) -> Result<u64> {
-        let mut selection = Selection::new(self.matcher);
-        let mut seen = HashSet::new();
-        let mut sum = 0_u64;
-        for listed in self.entries() {
-            self.cancel.check()?;
-            // What is damaged will not be written; the restore itself names it.
-            let Ok(ListedEntry { path, entry, .. }) = listed else { break };
-            if entry.kind != EntryKind::File || !selection.takes(&path, entry.kind) {
-                continue;
-            }
-            if let Some(link) = entry.link
-                && (seen.len() >= LINKS_MAX || !seen.insert((link.device, entry.inode)))
-            {
-                continue;
-            }
-            let extra = read_extra(self.reader, self.domain, &path, &entry);
-            let holes = extra.unwrap_or_default().holes;
-            let empty = holes.iter().fold(0_u64, |sum, hole| sum.saturating_add(hole.length));
-            sum = sum.saturating_add(entry.size.saturating_sub(empty));
-        }
-        Ok(sum)
-    }
-
     /// Restores into an opened target.
     pub(crate) fn run(&self, target: &Target, overwrite: Overwrite) -> Result<RestoreReport> {
         let threads = self.options.threads();
         let (to_workers, batches) = bounded::<Batch>(threads);
         let (results, from_workers) = unbounded::<Done>();
+        let sweeper = self.sweeper(target, Deed::Delete)?;
+        let sweeper = sweeper.as_ref();
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 let (batches, results) = (batches.clone(), results.clone());
-                scope.spawn(move || self.work(overwrite, &batches, &results));
+                scope.spawn(move || self.work(overwrite, sweeper, &batches, &results));
             }
             drop((batches, results));
             let mut pass = Pass {
                 restorer: self,
                 target,
                 overwrite,
-                writer: self.writer(overwrite),
+                writer: self.writer(overwrite, sweeper),
+                strip: Strip::new(self.options.strip),
                 batch: Batch::first_of(2 * threads + 1),
                 finisher: Finisher::default(),
                 folders: BTreeMap::new(),
@@ -133,6 +82,9 @@ impl Restorer<'_> {
                 from_workers,
             };
             pass.walk()?;
+            if let Some(sweeper) = sweeper {
+                sweeper.sweep(b"", &self.top.path, &mut pass.writer.report);
+            }
             Ok(pass.writer.report)
         })
     }
@@ -141,14 +93,19 @@ impl Restorer<'_> {
     pub(crate) fn finish_target(&self, target: &Target, report: &mut RestoreReport) {
         let ListedEntry { path, entry, .. } = self.top;
         let Ok(extra) = read_extra(self.reader, self.domain, path, entry) else { return };
-        let rules = Rules::new(self.options);
-        rules.apply(target.root(), path, entry, &extra, report);
+        self.rules.apply(target.root(), path, entry, &extra, report);
     }
 
-    fn work(&self, overwrite: Overwrite, batches: &Receiver<Batch>, results: &Sender<Done>) {
+    fn work(
+        &self,
+        overwrite: Overwrite,
+        sweeper: Option<&Sweeper<'_>>,
+        batches: &Receiver<Batch>,
+        results: &Sender<Done>,
+    ) {
         let _alarm = Alarm(results);
         for batch in batches {
-            let mut writer = self.writer(overwrite);
+            let mut writer = self.writer(overwrite, sweeper);
             let made = batch
                 .items
                 .iter()
@@ -161,12 +118,18 @@ impl Restorer<'_> {
         }
     }
 
-    fn writer(&self, overwrite: Overwrite) -> FileWriter<'_> {
+    fn writer<'s>(
+        &'s self,
+        overwrite: Overwrite,
+        sweeper: Option<&'s Sweeper<'s>>,
+    ) -> FileWriter<'s> {
         FileWriter {
             reader: self.reader,
             domain: self.domain,
-            rules: Rules::new(self.options),
+            rules: self.rules,
             overwrite,
+            in_place: self.options.in_place,
+            sweeper,
             progress: self.progress,
             cancel: self.cancel,
             report: RestoreReport::default(),
@@ -174,7 +137,7 @@ impl Restorer<'_> {
     }
 
     /// What is restored, in key order.
-    fn entries(&self) -> impl Iterator<Item = Result<ListedEntry>> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<ListedEntry>> {
         let is_folder = self.top.entry.kind == EntryKind::Folder;
         let single = (!is_folder).then(|| Ok(self.top.clone()));
         let range = match is_folder {
@@ -189,8 +152,27 @@ impl Restorer<'_> {
         single.into_iter().chain(below)
     }
 
-    /// Where an entry goes, relative to the target.
-    fn relative<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+    /// Where an entry goes, relative to the target; `None` when no name is left of its path.
+    pub(crate) fn relative<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        strip(self.below_top(path), self.options.strip)
+    }
+
+    /// Whether the snapshot has an entry at a path relative to what is restored.
+    pub(crate) fn exists(&self, relative: &[u8]) -> Result<bool> {
+        let key = key_of(&[&self.top.path, &b"/"[..], relative].concat())?;
+        let source = self.reader.nodes(self.domain);
+        let found = tree::get(&source, self.root, key.as_bytes());
+        Ok(found.map_err(|error| tree_error_at(&self.top.path, error))?.is_some())
+    }
+
+    /// What a sweeper of this restore works on.
+    pub(crate) fn sweep_context(&self) -> SweepContext<'_> {
+        let Self { reader, domain, root, matcher, sources, options, .. } = *self;
+        SweepContext { reader, domain, root, matcher, sources, protected: &options.protected }
+    }
+
+    /// An entry's path relative to what is restored.
+    pub(crate) fn below_top<'p>(&self, path: &'p [u8]) -> &'p [u8] {
         let cut = match self.top.entry.kind {
             EntryKind::Folder => self.top.path.len(),
             _ => self.top.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0),
@@ -202,7 +184,7 @@ impl Restorer<'_> {
 
 /// So many first names of files with several are remembered; a name whose first was forgotten is
 /// written as a file of its own.
-const LINKS_MAX: usize = 1 << 15;
+pub(crate) const LINKS_MAX: usize = 1 << 15;
 
 /// So many folders wait for their metadata; with more, those beyond get it in a walk of its own.
 const FOLDERS_OPEN_MAX: usize = 1 << 15;
@@ -233,6 +215,7 @@ struct Pass<'a, 'r> {
     overwrite: Overwrite,
     /// Makes what this thread makes, and gathers the report.
     writer: FileWriter<'a>,
+    strip: Strip,
     batch: Batch,
     finisher: Finisher,
     /// Folders that were made and may still get files, by where their subtree ends: so the first is
@@ -294,7 +277,9 @@ impl Pass<'_, '_> {
                 continue;
             }
             let ListedEntry { path, entry, .. } = listed;
-            let relative = self.restorer.relative(&path).to_vec();
+            let Some(relative) = self.restorer.relative(&path).map(<[u8]>::to_vec) else {
+                continue;
+            };
             let opens = entry.mode & 0o700 == 0o700;
             let folder = Deferred::Folder { relative, path, entry: Box::new(entry) };
             match opens {
@@ -311,11 +296,17 @@ impl Pass<'_, '_> {
 
     /// Makes a folder, or hands a file out.
     fn place(&mut self, listed: ListedEntry) -> Result<()> {
-        let relative = self.restorer.relative(&listed.path).to_vec();
-        let (folder, name) = match relative.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (&relative[..at], &relative[at + 1..]),
-            None => (&relative[..0], &relative[..]),
+        let below = self.restorer.below_top(&listed.path);
+        let stripped = self.strip.apply(below, |path| self.restorer.exists(path));
+        let relative = match stripped? {
+            Stripped::To(relative) => relative.to_vec(),
+            Stripped::Gone => return Ok(()),
+            Stripped::Taken => {
+                self.writer.report.skipped.add(&listed.path, TAKEN);
+                return Ok(());
+            }
         };
+        let (folder, name) = split(&relative);
         if (folder.is_empty() && name == MARK_NAME) || is_temporary_name(name) {
             let reason = "has a name that restores use for their own files";
             self.writer.report.skipped.add(&listed.path, reason);
@@ -340,7 +331,11 @@ impl Pass<'_, '_> {
             self.finisher.wait(self.batch.number + 1, what);
             return Ok(());
         }
-        self.batch.push(Item { parent, name: name.to_vec(), path, entry });
+        let folder = match self.batch.last_folder() {
+            Some(last) if **last == *folder => last.clone(),
+            _ => folder.into(),
+        };
+        self.batch.push(Item { parent, folder, name: name.to_vec(), path, entry });
         if self.batch.is_full() { self.hand_out() } else { Ok(()) }
     }
 
@@ -392,15 +387,14 @@ impl Pass<'_, '_> {
             let value = tree::get(&source, self.restorer.root, key.as_bytes());
             let Ok(Some(value)) = value else { return };
             let Ok(listed) = decode(key.as_bytes(), &value) else { return };
-            let relative = self.restorer.relative(&listed.path).to_vec();
-            let at = relative.iter().rposition(|byte| *byte == b'/');
-            let name = &relative[at.map_or(0, |at| at + 1)..];
-            let Ok(parent) = self.target.folder(&relative[..at.unwrap_or(0)]) else { return };
+            let Some(relative) = self.restorer.relative(&listed.path) else { continue };
+            let (above, name) = split(relative);
+            let (name, Ok(parent)) = (name.to_vec(), self.target.folder(above)) else { return };
             let is_folder = listed.entry.kind == EntryKind::Folder;
             if self.folders.contains_key(&listed.key.subtree().end) || !is_folder {
                 continue;
             }
-            if self.make_folder(&parent, name, listed).is_err() {
+            if self.make_folder(&parent, &name, listed).is_err() {
                 return;
             }
         }
@@ -428,7 +422,7 @@ impl Pass<'_, '_> {
                 break;
             }
             let ListedEntry { path, entry, .. } = first.remove();
-            let relative = self.restorer.relative(&path).to_vec();
+            let relative = self.restorer.relative(&path).unwrap_or_default().to_vec();
             let what = Deferred::Folder { relative, path, entry: Box::new(entry) };
             let number = self.batch.number + u64::from(!self.batch.items.is_empty());
             self.finisher.wait(number, what);

@@ -10,6 +10,8 @@ use std::path::Path;
 use format::{ChunkKind, Content, Counts, FileEntry, PathKey, SnapshotContent};
 use vault::{SnapshotDraft, WriteOptions};
 
+mod options;
+
 use super::*;
 use crate::error::Error;
 use crate::testing::{World, described};

@@ -1,7 +1,8 @@
 //! Makes one file: fetched, verified, written under a temporary name, given its metadata, renamed.
 //!
-//! So a name never shows a file that is not whole. The temporary name follows from the file's own:
-//! a restore that goes on finds and replaces what an interrupted one left. Holes stay holes.
+//! So a name never shows a file that is not whole (unless it was asked to be mended in place). The
+//! temporary name follows from the file's own: a restore that goes on finds and replaces what an
+//! interrupted one left. Holes stay holes. What the target holds already of a file is not fetched.
 //! DESIGN.md §10.
 
 use crypto::DomainId;
@@ -14,9 +15,11 @@ use vault::Reader;
 use super::item::Item;
 use super::metadata::Rules;
 use super::options::{Devices, Overwrite, RestoreReport};
-use crate::content::{Chunks, data_length, read_chunk, read_extra};
+use super::present::{Origin, Present, put};
+use super::sweep::Sweeper;
+use crate::content::{Chunks, read_chunk, read_extra};
 use crate::error::Error;
-use crate::extra::data_ranges;
+use crate::layout::Layout;
 use crate::progress::{Cancel, Progress};
 use crate::stat::Stat;
 use crate::walk::describe;
@@ -25,8 +28,11 @@ use crate::walk::describe;
 pub(crate) struct FileWriter<'a> {
     pub(crate) reader: &'a Reader,
     pub(crate) domain: DomainId,
-    pub(crate) rules: Rules,
+    pub(crate) rules: &'a Rules,
     pub(crate) overwrite: Overwrite,
+    pub(crate) in_place: bool,
+    /// Deletes what stands in the way; `None` when nothing may be deleted.
+    pub(crate) sweeper: Option<&'a Sweeper<'a>>,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) cancel: &'a Cancel,
     pub(crate) report: RestoreReport,
@@ -40,6 +46,15 @@ enum Refusal {
     Damaged(Error),
     /// The target does not take it.
     Skipped(String),
+}
+
+/// What is there already under a file's name.
+enum There {
+    Nothing,
+    /// The file, as it should be.
+    Complete,
+    /// Another content.
+    Other(Present),
 }
 
 impl From<Errno> for Refusal {
@@ -70,9 +85,10 @@ impl FileWriter<'_> {
     /// Makes the file, or reports why not. An error ends the whole restore.
     pub(crate) fn make(&mut self, item: &Item) -> Result<(), Error> {
         self.progress.file(&item.path);
-        let made = match self.is_in_place(item) {
-            Ok(true) => Ok(()),
-            Ok(false) => self.write(item),
+        let made = match self.look(item) {
+            Ok(There::Complete) => Ok(()),
+            Ok(There::Nothing) => self.write(item, None),
+            Ok(There::Other(present)) => self.write(item, Some(present)),
             Err(refusal) => Err(refusal),
         };
         self.progress.files_done(1);
@@ -89,11 +105,11 @@ impl FileWriter<'_> {
         Ok(())
     }
 
-    /// Whether the file is there already, complete; makes room when something else is.
-    fn is_in_place(&mut self, item: &Item) -> Result<bool, Refusal> {
+    /// What is there already under the file's name; makes room when it is of another type.
+    fn look(&mut self, item: &Item) -> Result<There, Refusal> {
         let (parent, name, entry) = (&*item.parent, &item.name, &item.entry);
         let stat = match Stat::at(parent, name) {
-            Err(Errno::NOENT) => return Ok(false),
+            Err(Errno::NOENT) => return Ok(There::Nothing),
             Err(Errno::NOTSUP) => return Err(Refusal::Skipped("is of an unknown type".into())),
             other => other?,
         };
@@ -101,23 +117,47 @@ impl FileWriter<'_> {
             return Err(Refusal::Skipped("is there already".to_owned()));
         }
         if stat.kind == EntryKind::Folder {
-            // Only an empty folder gives way: what it holds is not ours to delete.
-            rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
-            return Ok(false);
+            match self.sweeper {
+                Some(sweeper) => sweeper.make_room(item, &mut self.report)?,
+                // Only an empty folder gives way: what it holds is not ours to delete.
+                None => rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?,
+            }
+            return Ok(There::Nothing);
         }
-        let is_same = entry.kind == EntryKind::File
-            && stat.kind == EntryKind::File
+        if entry.kind != EntryKind::File || stat.kind != EntryKind::File {
+            return Ok(There::Nothing);
+        }
+        let mut is_kept = self.overwrite == Overwrite::Changed
             && stat.size == entry.size
             && stat.mtime == entry.mtime;
-        if !is_same || self.overwrite == Overwrite::Always {
-            return Ok(false);
+        let access = if self.in_place { OFlags::RDWR } else { OFlags::RDONLY };
+        let mut present = None;
+        if !is_kept {
+            present = Present::open(parent, name, access)
+                .or_else(|| Present::open(parent, name, OFlags::RDONLY));
+        }
+        if self.overwrite == Overwrite::Always
+            && let Some(present) = &mut present
+        {
+            let extra = read_extra(self.reader, self.domain, &item.path, entry)?;
+            is_kept = present.has_holes(entry, &extra)
+                && present.is_equal(self.origin(), &item.path, entry, &extra)?;
+        }
+        if !is_kept {
+            return Ok(present.map_or(There::Nothing, There::Other));
         }
         self.report.counts.files_kept += 1;
         self.progress.bytes_skipped(entry.size);
-        if stat.mode != entry.mode || stat.uid != entry.uid || stat.gid != entry.gid {
+        let owner = self.rules.owner_of(entry).unwrap_or((stat.uid, stat.gid));
+        let is_same = (stat.mode, (stat.uid, stat.gid)) == (entry.mode, owner);
+        if !is_same || self.overwrite == Overwrite::Always {
             self.renew_metadata(item)?;
         }
-        Ok(true)
+        Ok(There::Complete)
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin { reader: self.reader, domain: self.domain, cancel: self.cancel }
     }
 
     fn renew_metadata(&mut self, item: &Item) -> Result<(), Refusal> {
@@ -132,7 +172,7 @@ impl FileWriter<'_> {
         Ok(())
     }
 
-    fn write(&mut self, item: &Item) -> Result<(), Refusal> {
+    fn write(&mut self, item: &Item, mut present: Option<Present>) -> Result<(), Refusal> {
         let (path, entry) = (&item.path, &item.entry);
         let is_device = matches!(entry.kind, EntryKind::BlockDevice | EntryKind::CharDevice);
         if is_device && self.rules.devices == Devices::Skip {
@@ -140,9 +180,15 @@ impl FileWriter<'_> {
             return Ok(());
         }
         let extra = read_extra(self.reader, self.domain, path, entry)?;
+        if let Some(present) = &mut present
+            && self.in_place
+            && present.is_alone()
+        {
+            return self.mend(item, &extra, present);
+        }
         let temporary = temporary_name(&item.name);
         let result = match entry.kind {
-            EntryKind::File => self.write_file(item, &temporary, &extra),
+            EntryKind::File => self.write_file(item, &temporary, &extra, present),
             _ => self.write_other(item, &temporary, &extra),
         };
         let renamed = result.and_then(|()| {
@@ -160,38 +206,40 @@ impl FileWriter<'_> {
         renamed
     }
 
-    fn write_file(&mut self, item: &Item, temporary: &[u8], extra: &Extra) -> Result<(), Refusal> {
+    fn write_file(
+        &mut self,
+        item: &Item,
+        temporary: &[u8],
+        extra: &Extra,
+        mut present: Option<Present>,
+    ) -> Result<(), Refusal> {
         let Item { path, entry, .. } = item;
-        let length = data_length(path, entry.size, &extra.holes)?;
+        let mut layout = Layout::new(path, entry, &extra.holes)?;
         let file = create(&item.parent, temporary)?;
-        let mut ranges = data_ranges(&extra.holes, entry.size).into_iter();
-        let mut range = ranges.next().unwrap_or(0..0);
         let mut written = 0;
         for chunk in Chunks::new(self.reader, self.domain, path, &entry.content) {
             self.cancel.check()?;
             let chunk = chunk?;
-            if written + u64::from(chunk.length) > length {
-                return Err(Error::damaged(path, "its chunks are longer than the file").into());
-            }
-            let bytes = read_chunk(self.reader, self.domain, path, &chunk)?;
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                if range.is_empty() {
-                    range = ranges.next().unwrap_or(0..length);
+            let ranges = layout.take(chunk.length)?;
+            let origin = self.origin();
+            let found = match &mut present {
+                Some(present) => present.chunk(origin, &chunk, &ranges)?,
+                None => None,
+            };
+            match found {
+                Some(bytes) => {
+                    put(&file, bytes, &ranges)?;
+                    self.report.counts.bytes_reused += u64::from(chunk.length);
                 }
-                let room = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-                let (now, later) = rest.split_at(room.min(rest.len()));
-                write_all(&file, now, range.start)?;
-                range.start += now.len() as u64;
-                rest = later;
+                None => {
+                    let bytes = read_chunk(self.reader, self.domain, path, &chunk)?;
+                    put(&file, &bytes, &ranges)?;
+                }
             }
             written += u64::from(chunk.length);
             self.progress.bytes_done(u64::from(chunk.length));
         }
-        if written != length {
-            let message = format!("its chunks have {written} bytes, not {length}");
-            return Err(Error::damaged(path, message).into());
-        }
+        layout.finish()?;
         if extra.holes.last().is_some_and(|hole| hole.offset + hole.length == entry.size) {
             if written > 0 {
                 // After a power cut, a file of the full length must not lack its data: a restore
@@ -202,6 +250,32 @@ impl FileWriter<'_> {
         }
         self.report.counts.bytes += written;
         self.rules.apply(&file, path, entry, extra, &mut self.report);
+        Ok(())
+    }
+
+    /// Writes what differs into the file that is there.
+    fn mend(&mut self, item: &Item, extra: &Extra, present: &mut Present) -> Result<(), Refusal> {
+        let Item { path, entry, .. } = item;
+        let mut layout = Layout::new(path, entry, &extra.holes)?;
+        present.shape(entry, extra)?;
+        for chunk in Chunks::new(self.reader, self.domain, path, &entry.content) {
+            self.cancel.check()?;
+            let chunk = chunk?;
+            let ranges = layout.take(chunk.length)?;
+            if present.chunk(self.origin(), &chunk, &ranges)?.is_some() {
+                self.progress.bytes_skipped(u64::from(chunk.length));
+                continue;
+            }
+            let bytes = read_chunk(self.reader, self.domain, path, &chunk)?;
+            present.put(&bytes, &ranges)?;
+            self.report.counts.bytes += u64::from(chunk.length);
+            self.progress.bytes_done(u64::from(chunk.length));
+        }
+        layout.finish()?;
+        // The time says that it is complete, so it must not be kept before the data.
+        rustix::fs::fdatasync(present.file())?;
+        self.rules.apply(present.file(), path, entry, extra, &mut self.report);
+        self.report.counts.files += 1;
         Ok(())
     }
 
@@ -249,7 +323,7 @@ fn create(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn write_all(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
+pub(crate) fn write_all(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::pwrite(file, bytes, offset) {
             Ok(0) => return Err(Errno::IO),

@@ -192,7 +192,7 @@ impl<'a> Content<'a> {
                 return Err(self.damaged("a chunk ends outside its frame"));
             };
             rest = left;
-            if self.reader.name(self.domain, entry.chunk.kind, bytes)? != entry.chunk.id {
+            if self.reader.chunk_id(self.domain, entry.chunk.kind, bytes)? != entry.chunk.id {
                 let pack = self.listing.name;
                 return Err(Error::ChunkContent { chunk: entry.chunk, pack });
             }
