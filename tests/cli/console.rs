@@ -45,6 +45,7 @@ cases! {
     restore_refuses
     selectors
     snapshots_filters
+    stats
     usage
     verify
     walkthrough

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{backup, cat, diff, find, init, key, ledger, ls, restore, snapshots, verify};
+use crate::commands::{
+    backup, cat, diff, find, init, key, ledger, ls, restore, snapshots, stats, verify,
+};
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
 #[derive(Debug, Parser)]
@@ -94,6 +96,7 @@ pub(crate) enum Command {
     Cat(cat::Args),
     Diff(diff::Args),
     Restore(restore::Args),
+    Stats(stats::Args),
     #[command(alias = "check")]
     Verify(verify::Args),
     Key(key::Args),
@@ -112,6 +115,7 @@ impl Command {
             Self::Cat(_) => "cat",
             Self::Diff(_) => "diff",
             Self::Restore(_) => "restore",
+            Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",
             Self::Key(args) => args.name(),
             Self::Ledger(args) => args.name(),

@@ -13,6 +13,7 @@ pub(crate) mod ledger;
 pub(crate) mod ls;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
+pub(crate) mod stats;
 pub(crate) mod verify;
 
 use crate::args::Command;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Cat(args) => Ok(Box::new(cat::run(&args, context)?)),
         Command::Diff(args) => Ok(Box::new(diff::run(&args, context)?)),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Stats(args) => Ok(Box::new(stats::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),
         Command::Ledger(args) => ledger::run(&args, context),

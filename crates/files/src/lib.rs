@@ -1,7 +1,7 @@
 //! File trees into snapshots and back.
 //!
 //! [`backup`] walks paths, reads what changed and commits a snapshot; [`list`], [`find`] and
-//! [`open_file`] look into one; [`restore`] brings one back, in a sandbox below its target.
+//! [`open_file`] look into one, [`diff`] into two, [`Search`] into all; [`restore`] brings one back, in a sandbox below its target.
 //! Paths are absolute bytes, not text. What concerns one file is a [`Problem`] in the report and
 //! stops nothing. This crate knows nothing of buckets and servers. DESIGN.md §10.
 
@@ -22,6 +22,7 @@ mod source;
 mod stat;
 #[cfg(test)]
 mod testing;
+mod usage;
 mod walk;
 
 pub use archive::{BackupCounts, BackupOptions, BackupReport, backup, backup_stream};
@@ -38,3 +39,4 @@ pub use restore::{
 };
 pub use search::{Case, Query, Search, SizeBound};
 pub use source::absolute_path;
+pub use usage::{SnapshotUsage, Usage, usage};

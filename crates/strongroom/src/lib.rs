@@ -59,8 +59,8 @@ pub use files::{
     Comparison, Depth, Devices, Differences, Error as FilesError, ErrorKind as FilesErrorKind,
     FileReader, ListedEntry, MOVES_LOOKED_AT_MAX, Moves, Overwrite, Owner, PathText, Patterns,
     Privileges, Problem, Problems, Progress, Query, Quiet, RestoreCounts, RestoreOptions,
-    RestoreReport, Search, SizeBound, absolute_path, backup, backup_stream, comparison, diff, find,
-    list, open_file, read_extra, restore,
+    RestoreReport, Search, SizeBound, SnapshotUsage, Usage, absolute_path, backup, backup_stream,
+    comparison, diff, find, list, open_file, read_extra, restore, usage,
 };
 pub use format::{
     Config, Counts, Descriptor, Digest, EntryKind, Extra, FileEntry, Kind as RecordKind,
@@ -78,8 +78,9 @@ pub use places::{
     Throttled, Time,
 };
 pub use vault::{
-    Committed, Components, Compression, CreateOptions, Damage, DomainChoice, Error as VaultError,
-    ErrorKind as VaultErrorKind, Folders, Fraction, HurtPath, Paranoia, Protection, Reader,
-    Reading, Reported, Reporting, Snapshot, SnapshotStanding, Vault, Verification, VerifyOptions,
-    VerifyProgress, check_label, open_slot, read_config, slots, verify_keyless,
+    Amount, ChunkTotals, Committed, Components, Compression, CreateOptions, Damage, DomainChoice,
+    Error as VaultError, ErrorKind as VaultErrorKind, Folders, Fraction, HurtPath, Inventory,
+    Paranoia, Protection, Reader, Reading, Reported, Reporting, Snapshot, SnapshotStanding,
+    StoredChunks, Vault, Verification, VerifyOptions, VerifyProgress, check_label, open_slot,
+    read_config, slots, verify_keyless,
 };

@@ -5,6 +5,7 @@
 //! verified chunks back. Verification reads everything again, with keys or without. What the chunks
 //! mean is for the rooms above: this one knows neither file systems nor stores. DESIGN §7, §9.
 
+mod census;
 mod compression;
 mod config;
 mod create;
@@ -31,6 +32,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use census::{Amount, ChunkTotals, Inventory, StoredChunks};
 pub use compression::{Compression, Paranoia};
 pub use config::read_config;
 pub use create::{CreateOptions, Protection};

@@ -497,6 +497,10 @@ impl Vault {
         }
     }
 
+    pub(crate) fn index(&self) -> &RwLock<Index> {
+        &self.index
+    }
+
     pub(crate) fn sync_index(&mut self) -> Result<()> {
         let ledger = lock(&self.ledger);
         let state: &State = ledger.state();
