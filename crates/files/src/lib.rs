@@ -1,9 +1,10 @@
 //! File trees into snapshots and back.
 //!
 //! [`backup`] walks paths, reads what changed and commits a snapshot; [`list`], [`find`] and
-//! [`open_file`] look into one, [`diff`] into two, [`Search`] into all; [`restore`] brings one back, in a sandbox below its target.
-//! Paths are absolute bytes, not text. What concerns one file is a [`Problem`] in the report and
-//! stops nothing. This crate knows nothing of buckets and servers. DESIGN.md §10.
+//! [`open_file`] look into one, [`diff`] into two, [`Search`] and [`usage`](fn@usage) into all;
+//! [`restore`] brings one back, in a sandbox below its target. Paths are absolute bytes, not text.
+//! What concerns one file is a [`Problem`] in the report and stops nothing. This crate knows
+//! nothing of buckets and servers. DESIGN.md §10.
 
 mod archive;
 mod content;

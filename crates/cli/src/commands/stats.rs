@@ -162,7 +162,8 @@ impl Stats {
     }
 
     fn deduplication(&self) -> Option<f64> {
-        (self.unique() > 0).then(|| self.totals.bytes as f64 / self.unique() as f64)
+        let (bytes, unique) = (self.totals.bytes, self.unique());
+        (bytes > 0 && unique > 0).then(|| bytes as f64 / unique as f64)
     }
 
     fn write_vault(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -177,6 +178,9 @@ impl Stats {
             sizes::plural(*records, "record"),
         )?;
         let stored = &self.stored.content;
+        if *snapshots > 0 && *sources == 0 {
+            writeln!(out, "this key cannot look into the snapshots")?;
+        }
         writeln!(
             out,
             "files      {} in all snapshots, {} different: deduplication {}",

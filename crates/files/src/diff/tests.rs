@@ -1,4 +1,6 @@
 //! A diff names exactly what was changed, as comparing both trees on disk does.
+//!
+//! Edits are drawn at random; the judge is what the file system says before and after.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,6 @@
 //! What is found, and that what snapshots share is looked at once.
+//!
+//! Every test has a vault in memory and a folder of its own.
 
 use super::*;
 use crate::testing::World;

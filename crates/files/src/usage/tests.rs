@@ -1,4 +1,6 @@
 //! Numbers against what was counted by hand.
+//!
+//! Files are so small that each is one chunk, but for one that is cut into many.
 
 use super::*;
 use crate::testing::World;
