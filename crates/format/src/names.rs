@@ -81,6 +81,11 @@ impl VaultNames {
         prefix("bundles/")
     }
 
+    /// All checkpoints.
+    pub fn checkpoints() -> NamePrefix {
+        prefix("checkpoints/")
+    }
+
     /// All long lists.
     pub fn lists() -> NamePrefix {
         prefix("lists/")

@@ -127,6 +127,12 @@ pub enum Error {
         /// The number.
         seq: Seq,
     },
+    /// A copy meets a record that its source has otherwise.
+    #[error("record {seq} is another one here than at the source of this copy")]
+    Taken {
+        /// Its number.
+        seq: Seq,
+    },
     /// Nothing is broken, so there is nothing to mend.
     #[error("the ledger is not broken: there is nothing to mend")]
     NotBroken,
@@ -167,6 +173,7 @@ impl Error {
             Self::Void { reason, .. } if reason.is_denial() => ErrorKind::Denied,
             Self::NoKeys { .. } => ErrorKind::Denied,
             Self::Broken(_)
+            | Self::Taken { .. }
             | Self::Unmendable(_)
             | Self::NewerFormat { .. }
             | Self::Replica

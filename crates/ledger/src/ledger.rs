@@ -9,6 +9,7 @@ mod bundle;
 mod catch_up;
 mod leap;
 mod mend;
+mod receive;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -150,6 +150,21 @@ impl Shelf {
         Ok(within_reach.collect())
     }
 
+    /// All bytes of the record of a number, however long: for a copy of it.
+    pub(crate) fn read_whole(&self, seq: Seq) -> Result<Option<Bytes>> {
+        let Some(found) = self.read(seq)? else { return Ok(None) };
+        if found.whole_length == found.bytes.len() as u64 {
+            return Ok(Some(found.bytes));
+        }
+        let Some((_, Some(name))) = self.names(seq, 1)?.pop() else { return Ok(None) };
+        match (self.oldest.get(&seq), self.place.versions()) {
+            (Some((version, _)), Some(versions)) => {
+                Ok(Some(versions.get_version(&name, version, None)?))
+            }
+            _ => Ok(Some(self.place.get(&name, None)?)),
+        }
+    }
+
     /// Puts a record under its number unless there is one.
     pub(crate) fn put(&self, seq: Seq, bytes: &Bytes) -> places::Result<Put> {
         let name = match self.naming {

@@ -229,6 +229,31 @@ impl State {
         }
     }
 
+    /// The break that the record of the next number would be, as far as its own bytes say.
+    pub(crate) fn breaks_chain(&self, bytes: &RecordBytes) -> Option<Break> {
+        let seq = self.next();
+        let signed = self.authenticate(seq, bytes, Trust::Check).ok()?;
+        let record = &signed.record;
+        (record.prev != self.head.hash).then(|| Break::Previous {
+            seq,
+            author: record.author,
+            named: record.prev,
+            before: self.head.hash,
+            hash: SignedRecord::hash(&bytes.bytes, bytes.whole_length),
+        })
+    }
+
+    /// How a record that may follow this state hangs on what lies before it.
+    pub(crate) fn link(&self, seq: Seq, bytes: &RecordBytes, before: &RecordHash) -> Link {
+        match self.authenticate(seq, bytes, Trust::Check) {
+            Ok(signed) => Link::Signed { prev: signed.record.prev },
+            Err(_) => {
+                let raw = SignedRecord::hash(&bytes.bytes, bytes.whole_length);
+                Link::Junk { chained: chained(before, &raw) }
+            }
+        }
+    }
+
     /// Passes over the next number when an owner's `mend` settled it, whatever lies there.
     pub(crate) fn pass_settled(&mut self) -> Option<Applied> {
         let seq = self.next();
@@ -396,6 +421,14 @@ impl State {
             Err(_) => (Body::Unreadable, None),
         }
     }
+}
+
+/// How a record hangs on what lies before it.
+pub(crate) enum Link {
+    /// Somebody certified signed that this lies before it.
+    Signed { prev: RecordHash },
+    /// Nobody did; with it, the chain has this hash.
+    Junk { chained: RecordHash },
 }
 
 /// A record's lists, read from their objects where they are long.

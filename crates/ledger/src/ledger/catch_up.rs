@@ -191,7 +191,7 @@ impl Ledger {
     }
 
     /// Passes over a number that a `mend` settles although nothing lies there.
-    fn pass_settled(&mut self) -> bool {
+    pub(super) fn pass_settled(&mut self) -> bool {
         let Some(applied) = self.state.pass_settled() else { return false };
         self.head_bytes = None;
         self.follow(&applied);
