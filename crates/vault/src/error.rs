@@ -127,6 +127,15 @@ pub enum Error {
         /// Which.
         snapshot: SessionId,
     },
+    /// A held snapshot was to be forgotten.
+    #[error("snapshot {snapshot} is held: nobody may forget it")]
+    Held {
+        /// Which.
+        snapshot: SessionId,
+    },
+    /// A policy without a rule was to decide what is forgotten.
+    #[error("no rule says which snapshots to keep: that would forget all of them")]
+    NoRules,
     /// The session was closed by somebody else.
     #[error("session {session} was closed by another member")]
     Closed {
@@ -210,14 +219,16 @@ impl Error {
             | Self::ChunkMissing { .. }
             | Self::Config { .. } => ErrorKind::Corrupt,
             Self::NoVault { .. } | Self::NoSnapshot { .. } => ErrorKind::NotFound,
-            Self::VaultExists { .. } | Self::NoConditions { .. } | Self::Taken { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::VaultExists { .. }
+            | Self::NoConditions { .. }
+            | Self::Taken { .. }
+            | Self::Held { .. } => ErrorKind::Conflict,
             Self::Unfinished { .. } | Self::NoSlot { .. } | Self::OtherVault { .. } => {
                 ErrorKind::Denied
             }
             Self::Closed { .. } => ErrorKind::Closed,
             Self::OutOfLimits { .. }
+            | Self::NoRules
             | Self::ChunkLength { .. }
             | Self::Name { .. }
             | Self::Unstored { .. } => ErrorKind::Invalid,

@@ -10,6 +10,7 @@ mod compression;
 mod config;
 mod create;
 mod error;
+mod forget;
 mod home;
 #[allow(dead_code, reason = "the collector is built upon it")]
 mod index;
@@ -20,9 +21,11 @@ mod pack_builder;
 mod pack_source;
 mod reader;
 mod references;
+mod retention;
 mod rules;
 mod shared_cache;
 mod state_cache;
+mod stored_times;
 mod table;
 mod upload;
 mod vault;
@@ -37,13 +40,18 @@ pub use compression::{Compression, Paranoia};
 pub use config::read_config;
 pub use create::{CreateOptions, Protection};
 pub use error::{Error, ErrorKind, Result};
+pub use forget::{Planned, TagEdit};
 pub use home::Folders;
 pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
 pub use reader::{Location, Nodes, Reader};
+pub use retention::{
+    Candidate, Floor, GroupBy, KeepReason, LeftAloneReason, Period, Retention, Source, UtcOffset,
+    Verdict, foreign_names, plan as plan_retention,
+};
 #[doc(hidden)]
 pub use rules::{Rule, Rules};
-pub use vault::{Snapshot, Vault};
+pub use vault::{Forgotten, Snapshot, Vault};
 pub use verify::{
     DAMAGES_MAX, Damage, Fraction, HURT_PATHS_MAX, HurtPath, Reading, Reported, Reporting,
     Verification, VerifyOptions, VerifyProgress, verify_keyless,

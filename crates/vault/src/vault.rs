@@ -4,6 +4,7 @@
 //! record that it appends. Sessions that died on this host are abandoned before a new one is
 //! opened. DESIGN §6, §9.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crypto::{Certificate, Keyring, MemberId, MemberKeys, ObjectKind, Role, SessionId};
@@ -18,6 +19,7 @@ use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
 use crate::rules::{Rule, Rules};
+use crate::stored_times::StoredTimes;
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
 use crate::{Error, ErrorKind, Result};
 
@@ -35,6 +37,7 @@ pub struct Vault {
     index_at: Option<Seq>,
     label: String,
     rules: Rules,
+    stored_times: StoredTimes,
 }
 
 /// A snapshot of the vault.
@@ -52,10 +55,25 @@ pub struct Snapshot {
     pub domain: DomainId,
     /// Live or in the trash.
     pub standing: SnapshotStanding,
+    /// Which record put it into the trash, when it lies there.
+    pub forgotten: Option<Forgotten>,
+    /// Whether nobody may forget or purge it.
+    pub held: bool,
+    /// Its tags in force: the newest `tag` record's, else its descriptor's. Sorted, each once.
+    pub tags: Vec<String>,
     /// What it is of; `None` when this role cannot open it, or it is damaged.
     pub descriptor: Option<Descriptor>,
     /// Why the descriptor cannot be read, when it is damaged.
     pub problem: Option<String>,
+}
+
+/// How a snapshot came into the trash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The `forget` record.
+    pub seq: Seq,
+    /// When the place stored it; `None` when it does not say.
+    pub at: Option<Time>,
 }
 
 impl Vault {
@@ -105,6 +123,7 @@ impl Vault {
             index_at: None,
             label: label.to_owned(),
             rules: Rules::ALL,
+            stored_times: StoredTimes::default(),
         })
     }
 
@@ -165,7 +184,9 @@ impl Vault {
                 _ => Err(error),
             })
         });
-        described.collect()
+        let mut described: Vec<_> = described.collect::<Result<_>>()?;
+        self.date_forgotten(&mut described);
+        Ok(described)
     }
 
     /// One snapshot.
@@ -177,7 +198,19 @@ impl Vault {
         let found = self.ledger().state().snapshot(id).cloned();
         let found = found.filter(|s| s.standing != SnapshotStanding::Purged);
         let found = found.ok_or(Error::NoSnapshot { snapshot: id })?;
-        self.describe(&reader, id, &found)
+        let mut snapshot = self.describe(&reader, id, &found)?;
+        self.date_forgotten(std::slice::from_mut(&mut snapshot));
+        Ok(snapshot)
+    }
+
+    /// Asks the place when it stored these records.
+    pub(crate) fn learn_stored(&mut self, records: &BTreeSet<Seq>) -> Result<()> {
+        self.stored_times.learn(self.components.place.as_ref(), records)
+    }
+
+    /// When the place stored the records that were asked for.
+    pub(crate) fn stored_times(&self) -> &StoredTimes {
+        &self.stored_times
     }
 
     /// The snapshot that a new backup of this source builds on: its newest of this member, else of
@@ -474,7 +507,11 @@ impl Vault {
                 Err(error) => return Err(error),
             },
         };
-        Ok(Snapshot { descriptor, ..undescribed(id, snapshot) })
+        let tags = match (&snapshot.tags, &descriptor) {
+            (None, Some(descriptor)) => descriptor.tags.clone(),
+            (tags, _) => tags.clone().unwrap_or_default(),
+        };
+        Ok(Snapshot { descriptor, tags, ..undescribed(id, snapshot) })
     }
 
     /// Whether an error only says that this role may not read it.
@@ -532,8 +569,21 @@ pub(crate) fn probe_place(components: &Components) -> Result<()> {
 
 /// What the ledger alone says of a snapshot.
 fn undescribed(id: SessionId, snapshot: &ledger::Snapshot) -> Snapshot {
-    let ledger::Snapshot { seq, claimed, member, domain, standing, .. } = *snapshot;
-    Snapshot { id, seq, claimed, member, domain, standing, descriptor: None, problem: None }
+    let ledger::Snapshot { seq, claimed, member, domain, standing, since, held, .. } = *snapshot;
+    let trashed = standing == SnapshotStanding::Trashed;
+    Snapshot {
+        id,
+        seq,
+        claimed,
+        member,
+        domain,
+        standing,
+        forgotten: trashed.then_some(Forgotten { seq: since, at: None }),
+        held,
+        tags: snapshot.tags.clone().unwrap_or_default(),
+        descriptor: None,
+        problem: None,
+    }
 }
 
 fn read_descriptor(id: SessionId, snapshot: &ledger::Snapshot, bytes: &[u8]) -> Result<Descriptor> {
