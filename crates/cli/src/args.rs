@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, cat, diff, find, init, key, ledger, ls, restore, snapshots, stats, verify,
+    backup, cat, diff, find, forget, hold, init, key, ledger, ls, release, restore, snapshots,
+    stats, tag, verify,
 };
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
@@ -96,6 +97,10 @@ pub(crate) enum Command {
     Cat(cat::Args),
     Diff(diff::Args),
     Restore(restore::Args),
+    Forget(forget::Args),
+    Hold(hold::Args),
+    Release(release::Args),
+    Tag(tag::Args),
     Stats(stats::Args),
     #[command(alias = "check")]
     Verify(verify::Args),
@@ -115,6 +120,10 @@ impl Command {
             Self::Cat(_) => "cat",
             Self::Diff(_) => "diff",
             Self::Restore(_) => "restore",
+            Self::Forget(_) => "forget",
+            Self::Hold(_) => "hold",
+            Self::Release(_) => "release",
+            Self::Tag(_) => "tag",
             Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",
             Self::Key(args) => args.name(),

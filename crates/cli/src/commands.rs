@@ -7,13 +7,17 @@ pub(crate) mod backup;
 pub(crate) mod cat;
 pub(crate) mod diff;
 pub(crate) mod find;
+pub(crate) mod forget;
+pub(crate) mod hold;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod ls;
+pub(crate) mod release;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod stats;
+pub(crate) mod tag;
 pub(crate) mod verify;
 
 use crate::args::Command;
@@ -32,6 +36,10 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Cat(args) => Ok(Box::new(cat::run(&args, context)?)),
         Command::Diff(args) => Ok(Box::new(diff::run(&args, context)?)),
         Command::Restore(args) => restore::run(&args, context),
+        Command::Forget(args) => forget::run(&args, context),
+        Command::Hold(args) => Ok(Box::new(hold::run(&args, context)?)),
+        Command::Release(args) => Ok(Box::new(release::run(&args, context)?)),
+        Command::Tag(args) => Ok(Box::new(tag::run(&args, context)?)),
         Command::Stats(args) => Ok(Box::new(stats::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),

@@ -297,6 +297,13 @@ fn vault_hint(error: &VaultError) -> Option<&'static str> {
         }
         VaultError::OutOfLimits { .. } => "choose a value between them, such as 64MiB",
         VaultError::Name { .. } => "choose another name, of up to 255 bytes without : / and @",
+        VaultError::Held { .. } => {
+            "`strongroom release ID` ends a hold, with the owner's key; `strongroom snapshots` \
+             shows what is held"
+        }
+        VaultError::NoRules => {
+            "give rules such as --keep-daily 7 --keep-weekly 5, or name the snapshots to forget"
+        }
         VaultError::Closed { .. } => "run the command again: what was stored is kept",
         VaultError::Config { .. } => {
             "bring the object `config` back from a copy of the vault, then run it again"

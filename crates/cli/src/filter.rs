@@ -38,7 +38,7 @@ impl Filter {
 
     /// Whether a snapshot passes.
     pub(crate) fn keeps(&self, snapshot: &Snapshot) -> bool {
-        self.is_empty() || snapshot.descriptor.as_ref().is_some_and(|d| self.keeps_source(d))
+        self.is_empty() || self.keeps_source(snapshot)
     }
 
     /// Those that pass, in their order. None is an error that names the nearest values there are;
@@ -60,9 +60,10 @@ impl Filter {
         Err(Failure::usage(message, "snapshots know absolute paths: begin it with /"))
     }
 
-    fn keeps_source(&self, descriptor: &Descriptor) -> bool {
+    fn keeps_source(&self, snapshot: &Snapshot) -> bool {
+        let Some(descriptor) = &snapshot.descriptor else { return false };
         let has_tags = |tags: &String| {
-            tags.split(',').all(|wanted| descriptor.tags.iter().any(|tag| tag == wanted))
+            tags.split(',').all(|wanted| snapshot.tags.iter().any(|tag| tag == wanted))
         };
         let has_path = |path: &OsString| {
             let path = plain_path(path.as_bytes());
@@ -92,7 +93,7 @@ impl Filter {
         });
         let near = names.or_else(|| {
             self.tag.iter().flat_map(|tags| tags.split(',')).find_map(|tag| {
-                let there = known().flat_map(|d| &d.tags).map(String::as_str);
+                let there = snapshots.iter().flat_map(|s| &s.tags).map(String::as_str);
                 let near = nearest_text(tag, there).filter(|near| *near != tag)?;
                 Some(format!("--tag {near}"))
             })
@@ -148,12 +149,10 @@ impl GroupBy {
                 paths.join(" ")
             }),
             Self::Member => member_text(snapshot.member, sources),
-            Self::Tag => described(&|d| {
-                let mut tags: Vec<_> = d.tags.iter().map(|tag| format!("#{tag}")).collect();
-                tags.sort();
-                tags.dedup();
-                if tags.is_empty() { "no tags".to_owned() } else { tags.join(" ") }
-            }),
+            Self::Tag => match &snapshot.tags[..] {
+                [] => described(&|_| "no tags".to_owned()),
+                tags => format!("#{}", tags.join(" #")),
+            },
         }
     }
 

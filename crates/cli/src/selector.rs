@@ -3,7 +3,7 @@
 //! A selector is `latest`, `latest:NAME`, `NAME@TIME`, `@TIME` or the beginning of an id; `:/PATH`
 //! may follow. None or several that match are errors that name the candidates. DESIGN.md §15.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use strongroom::{Snapshot, SnapshotStanding, Time, Vault};
@@ -11,7 +11,7 @@ use strongroom::{Snapshot, SnapshotStanding, Time, Vault};
 use crate::commands::snapshots::DAMAGED_HINT;
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Result};
-use crate::output::short;
+use crate::output::{short, show_path};
 use crate::sources::Sources;
 use crate::suggestion::nearest_text;
 use crate::time;
@@ -47,7 +47,7 @@ impl Selector {
             Some(at) => (&bytes[..at], Some(bytes[at + 1..].to_vec())),
             None => (bytes, None),
         };
-        let shown = crate::output::show_path(bytes);
+        let shown = show_path(bytes);
         let failure = Failure::usage(format!("{shown:?} selects no snapshot"), FORMS);
         let text = std::str::from_utf8(which);
         let wrong = || Failure { hint: meant(text.unwrap_or_default()), ..failure.clone() };
@@ -75,6 +75,23 @@ impl Selector {
             return Err(wrong());
         };
         Ok(Self { text: text.to_owned(), which, path })
+    }
+
+    /// Reads selectors of whole snapshots.
+    pub(crate) fn parse_whole(typed: &[OsString]) -> Result<Vec<Self>> {
+        let read = |typed: &OsString| match Self::parse(typed)? {
+            Self { text, path: Some(_), .. } => {
+                let message = format!("{} names a path", show_path(typed.as_bytes()));
+                Err(Failure::usage(message, format!("name the snapshot as a whole: {text}")))
+            }
+            whole => Ok(whole),
+        };
+        typed.iter().map(read).collect()
+    }
+
+    /// Whether it is the beginning of an id.
+    pub(crate) fn is_id(&self) -> bool {
+        matches!(self.which, Which::Id(_))
     }
 
     /// The path, the root of the snapshot when none was given.
@@ -199,10 +216,32 @@ impl std::fmt::Display for Selector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.text)?;
         match &self.path {
-            Some(path) => write!(f, ":{}", crate::output::show_path(path)),
+            Some(path) => write!(f, ":{}", show_path(path)),
             None => Ok(()),
         }
     }
+}
+
+/// The snapshots that are meant, each once, in the order of their commits. Damaged ones too: an id
+/// names them.
+pub(crate) fn choose_all(
+    selectors: &[Selector],
+    vault: &mut Vault,
+    context: &Context,
+) -> Result<Vec<Snapshot>> {
+    let snapshots = vault.snapshots()?;
+    context.hear_warnings(vault);
+    let mut chosen = Vec::new();
+    for selector in selectors {
+        let snapshot = selector.among(&snapshots, vault)?;
+        if !selector.is_id() {
+            warn_of_newer(&snapshots, &snapshot, context);
+        }
+        chosen.push(snapshot);
+    }
+    chosen.sort_by_key(|snapshot| snapshot.seq);
+    chosen.dedup_by_key(|snapshot| snapshot.seq);
+    Ok(chosen)
 }
 
 /// A damaged snapshot does not say its name, so it may be the one that was meant.

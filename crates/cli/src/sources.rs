@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use strongroom::{MemberId, Role, Snapshot, SnapshotId, State};
+use strongroom::{MemberId, Snapshot, SnapshotId, State, foreign_names};
 
 /// Which snapshots use names of others, and what the members are called.
 pub(crate) struct Sources {
@@ -17,24 +17,9 @@ pub(crate) struct Sources {
 impl Sources {
     /// Looks at all snapshots, oldest first.
     pub(crate) fn new(snapshots: &[Snapshot], state: &State) -> Self {
-        let members: HashMap<_, _> = state.members().collect();
         let labels: HashMap<_, _> =
             state.members().filter_map(|(id, member)| Some((id, member.label.clone()?))).collect();
-        let mut first: HashMap<&str, MemberId> = HashMap::new();
-        let mut foreign = HashSet::new();
-        for snapshot in snapshots {
-            let Some(descriptor) = &snapshot.descriptor else { continue };
-            let name = descriptor.name.as_str();
-            let made = snapshot.member;
-            let first = *first.entry(name).or_insert(made);
-            let has_label = |id: &MemberId| labels.get(id).is_some_and(|label| label == name);
-            let is_labelled = labels.values().any(|label| label == name);
-            let is_owner = members.get(&made).is_some_and(|member| member.role == Role::Owner);
-            let is_own = if is_labelled { has_label(&made) } else { first == made };
-            if !is_own && !is_owner {
-                foreign.insert(snapshot.id);
-            }
-        }
+        let foreign = foreign_names(snapshots, state);
         Self { labels, foreign }
     }
 

@@ -3,6 +3,8 @@
 //! A time names all that it does not say: `2026-11-22` is the whole day, `2026-11-22T10:00` the
 //! whole minute. So what a listing shows can be typed back. DESIGN.md §15.
 
+use std::time::Duration;
+
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use strongroom::{Time, Timestamp};
@@ -40,13 +42,41 @@ fn parse_span(text: &str) -> Result<(Time, Time), String> {
         _ => return Err(expected()),
     };
     let civil: DateTime = format!("{date}T{clock}").parse().map_err(|_| expected())?;
-    let offset = parse_offset(offset).ok_or_else(expected)?;
+    let offset = read_offset(offset).ok_or_else(expected)?;
     let start = offset.to_timestamp(civil).map_err(|_| expected())?;
     let start = start.as_millisecond();
     Ok((Time::from_millis(start), Time::from_millis(start + span_millis - 1)))
 }
 
-fn parse_offset(text: &str) -> Option<Offset> {
+/// An offset from UTC such as `+02:00`, in seconds east.
+pub(crate) fn parse_offset(text: &str) -> Option<i32> {
+    read_offset(text).filter(|_| !text.is_empty()).map(Offset::seconds)
+}
+
+/// A span such as `30d`, `12h` or `1y6m`: hours, days, weeks, months of 30 days, years of 365.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("{text:?} is not a span; write 12h, 30d, 8w or 1y6m");
+    let mut seconds: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() || text.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = rest[..digits].parse().map_err(|_| expected())?;
+        let hours = match rest[digits..].chars().next() {
+            Some('h') => 1,
+            Some('d') => 24,
+            Some('w') => 7 * 24,
+            Some('m') => 30 * 24,
+            Some('y') => 365 * 24,
+            _ => return Err(expected()),
+        };
+        let part = number.checked_mul(hours * 3600);
+        seconds = part.and_then(|part| seconds.checked_add(part)).ok_or_else(expected)?;
+        rest = &rest[digits + 1..];
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+fn read_offset(text: &str) -> Option<Offset> {
     let (sign, rest) = match text.as_bytes() {
         [] | [b'Z' | b'z'] => return Some(Offset::UTC),
         [b'+', ..] => (1, &text[1..]),
@@ -115,6 +145,18 @@ mod tests {
         ] {
             assert!(parse_end(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_span_is_the_sum_of_its_parts() {
+        for (text, hours) in [("12h", 12), ("2d", 48), ("1w1d", 192), ("1y6m", (365 + 180) * 24)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(hours * 3600)), "{text}");
+        }
+        for text in ["", "d", "12", "1 d", "3x", "-1d", "1dd", "99999999999999999999h", "5é"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+        let most = format!("{}y", u64::MAX);
+        assert!(parse_duration(&most).is_err());
     }
 
     #[test]

@@ -79,8 +79,10 @@ pub use places::{
 };
 pub use vault::{
     Amount, ChunkTotals, Committed, Components, Compression, CreateOptions, Damage, DomainChoice,
-    Error as VaultError, ErrorKind as VaultErrorKind, Folders, Fraction, HurtPath, Inventory,
-    Paranoia, Protection, Reader, Reading, Reported, Reporting, Snapshot, SnapshotStanding,
-    StoredChunks, Vault, Verification, VerifyOptions, VerifyProgress, check_label, open_slot,
-    read_config, slots, verify_keyless,
+    Error as VaultError, ErrorKind as VaultErrorKind, Floor, Folders, Forgotten, Fraction, GroupBy,
+    HurtPath, Inventory, KeepReason, LeftAloneReason, Paranoia, Period, Planned, Protection,
+    Reader, Reading, Reported, Reporting, Retention, Snapshot, SnapshotStanding, Source,
+    StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UtcOffset, Vault, Verdict, Verification,
+    VerifyOptions, VerifyProgress, check_label, foreign_names, open_slot, read_config, slots,
+    verify_keyless,
 };

@@ -20,6 +20,10 @@ use crate::{Error, Result, Snapshot, Vault, check_label};
 /// Snapshots that one record names; more would lie in an object of their own.
 const RECORD_SNAPSHOTS_MAX: usize = 4096;
 
+/// Days that snapshots stay in the trash before a collector purges them, when nobody says
+/// otherwise.
+pub const TRASH_DAYS_DEFAULT: u32 = 7;
+
 const _: () = assert!(TAGS_MAX * (LABEL_BYTES_MAX + 4) < 256 << 10);
 
 /// What a policy would do with a snapshot.

@@ -40,7 +40,7 @@ pub use compression::{Compression, Paranoia};
 pub use config::read_config;
 pub use create::{CreateOptions, Protection};
 pub use error::{Error, ErrorKind, Result};
-pub use forget::{Planned, TagEdit};
+pub use forget::{Planned, TRASH_DAYS_DEFAULT, TagEdit};
 pub use home::Folders;
 pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};

@@ -15,6 +15,7 @@ use places::{Fault, Faulty, ManualClock, MemoryPlace, Operation, Place, Recordin
 use crate::*;
 
 mod damage;
+mod forget;
 mod review;
 mod sessions;
 
@@ -30,8 +31,8 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = MemoryPlace::new();
         let clock = Arc::new(ManualClock::new(Time::from_millis(1_700_000_000_000)));
+        let place = MemoryPlace::with_clock(clock.clone());
         let entropy = Arc::new(SeededEntropy::new(seed));
         let components = Components {
             place: Arc::new(place.clone()),

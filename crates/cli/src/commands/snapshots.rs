@@ -24,6 +24,9 @@ use crate::time;
 pub(crate) struct Args {
     #[command(flatten)]
     filter: Filter,
+    /// Those in the trash, which `forget --undo` brings back, instead of the live ones
+    #[arg(long)]
+    trash: bool,
     /// Only snapshots that were made then or later
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -44,9 +47,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Listing> {
     let snapshots = vault.snapshots()?;
     context.hear_warnings(&vault);
     let sources = Sources::new(&snapshots, vault.ledger().state());
-    let total = snapshots.len();
     let damaged = snapshots.iter().filter_map(|s| Some((short(s.id), s.problem.clone()?)));
     let damaged = damaged.collect();
+    let is_trashed = |s: &Snapshot| s.standing == SnapshotStanding::Trashed;
+    let (trash, live): (Vec<_>, Vec<_>) = snapshots.into_iter().partition(is_trashed);
+    let trashed = trash.len();
+    let (from, snapshots) = if args.trash { (From::Trash, trash) } else { (From::Live, live) };
+    let total = snapshots.len();
     let mut chosen = match args.filter.choose(&snapshots) {
         Ok(chosen) => chosen,
         Err(nothing) => {
@@ -62,7 +69,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Listing> {
     }
     groups.retain(|group| !group.snapshots.is_empty());
     let paths_most = if context.output.verbose { usize::MAX } else { PATHS_SHOWN };
-    Ok(Listing { groups, by: args.group_by.clone(), total, damaged, sources, paths_most })
+    let by = args.group_by.clone();
+    Ok(Listing { groups, by, from, total, trashed, damaged, sources, paths_most })
+}
+
+/// Which snapshots are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Live,
+    Trash,
 }
 
 /// A source of hundreds of paths would hide its neighbours.
@@ -72,8 +87,11 @@ const PATHS_SHOWN: usize = 4;
 pub(crate) struct Listing {
     groups: Vec<Group>,
     by: Vec<GroupBy>,
-    /// How many there are in all.
+    from: From,
+    /// How many there are of these in all.
     total: usize,
+    /// How many lie in the trash.
+    trashed: usize,
     /// The snapshots that damage hides, and what is wrong with each.
     damaged: Vec<(String, String)>,
     sources: Sources,
@@ -91,10 +109,14 @@ impl Listing {
 
     fn row(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut row = vec![short(snapshot.id), time::show(snapshot.claimed)];
-        let trashed = match snapshot.standing {
-            SnapshotStanding::Trashed => " (in the trash)",
-            _ => "",
-        };
+        let mut marks: String = snapshot.tags.iter().map(|tag| format!("  #{tag}")).collect();
+        if snapshot.held {
+            marks.push_str("  (held)");
+        }
+        if let Some(forgotten) = snapshot.forgotten {
+            let since = forgotten.at.map(|at| format!(" {}", time::show(at)));
+            marks.push_str(&format!("  (forgotten{})", since.unwrap_or_default()));
+        }
         match &snapshot.descriptor {
             None => {
                 let why = match &snapshot.problem {
@@ -102,7 +124,7 @@ impl Listing {
                     None => "this key cannot read more",
                 };
                 let name = format!("(by {}; {why})", member_text(snapshot.member, &self.sources));
-                row.extend([name, "?".into(), "?".into(), trashed.trim_start().into()]);
+                row.extend([name, "?".into(), "?".into(), marks.trim_start().into()]);
             }
             Some(descriptor) => {
                 let shown = descriptor.paths.iter().take(self.paths_most);
@@ -110,12 +132,11 @@ impl Listing {
                 if let more @ 1.. = descriptor.paths.len() - paths.len() {
                     paths.push(format!("… and {more} more"));
                 }
-                let tags = descriptor.tags.iter().map(|tag| format!("  #{tag}"));
                 row.extend([
                     self.name(snapshot, &descriptor.name),
                     sizes::count(descriptor.counts.files),
                     sizes::show(descriptor.counts.bytes),
-                    paths.join(" ") + &tags.collect::<String>() + trashed,
+                    paths.join(" ") + &marks,
                 ]);
             }
         }
@@ -131,7 +152,12 @@ impl Listing {
             "label": self.sources.label(snapshot.member),
             "domain": snapshot.domain.to_string(),
             "trashed": snapshot.standing == SnapshotStanding::Trashed,
+            "held": snapshot.held,
+            "tags": snapshot.tags,
         }));
+        if let Some(at) = snapshot.forgotten.and_then(|forgotten| forgotten.at) {
+            object.insert("forgotten".to_owned(), time::show_exact(at).into());
+        }
         if let Some(problem) = &snapshot.problem {
             object.insert("problem".to_owned(), problem.as_str().into());
         }
@@ -140,7 +166,6 @@ impl Listing {
             object.extend(fields(json!({
                 "name": descriptor.name,
                 "name_of_another": self.sources.is_foreign(snapshot),
-                "tags": descriptor.tags,
                 "start": time::show_exact(descriptor.start),
                 "end": time::show_exact(descriptor.end),
                 "files": counts.files,
@@ -175,14 +200,14 @@ impl Listing {
 impl Report for Listing {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.groups.is_empty() {
-            return match self.total {
-                0 => writeln!(out, "no snapshots yet"),
-                total => writeln!(
-                    out,
-                    "none of {} was asked for",
-                    sizes::plural(total as u64, "snapshot")
-                ),
-            };
+            match (self.total, self.from) {
+                (0, From::Live) => writeln!(out, "no snapshots yet")?,
+                (0, From::Trash) => writeln!(out, "the trash is empty")?,
+                (total, _) => {
+                    let total = sizes::plural(total as u64, "snapshot");
+                    writeln!(out, "none of {total} was asked for")?;
+                }
+            }
         }
         for (index, group) in self.groups.iter().enumerate() {
             if !self.by.is_empty() {
@@ -193,7 +218,14 @@ impl Report for Listing {
             }
             self.write_table(&group.snapshots, out)?;
         }
-        Ok(())
+        match (self.trashed, self.from) {
+            (0, _) | (_, From::Trash) => Ok(()),
+            (trashed, From::Live) => writeln!(
+                out,
+                "{} in the trash: `strongroom snapshots --trash` lists them",
+                sizes::count(trashed as u64)
+            ),
+        }
     }
 
     fn is_answer(&self) -> bool {
@@ -214,7 +246,7 @@ impl Report for Listing {
                 objects.push(Value::Object(object));
             }
         }
-        fields(json!({ "snapshots": objects }))
+        fields(json!({ "snapshots": objects, "in_trash": self.trashed }))
     }
 
     fn exit(&self) -> Exit {
