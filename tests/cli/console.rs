@@ -34,7 +34,9 @@ cases! {
     backup_refuses
     diff
     find
+    forget
     help
+    hold
     init_refuses
     key_sources
     keys
@@ -46,6 +48,7 @@ cases! {
     selectors
     snapshots_filters
     stats
+    tag
     usage
     verify
     walkthrough

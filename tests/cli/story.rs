@@ -105,6 +105,39 @@ fn excluded_files_are_left_out_and_included_ones_come_back() {
     assert_eq!(names, ["/a.txt", "/keep.log", "/link"]);
 }
 
+#[test]
+fn a_collector_forgets_by_policy_restores_nothing_and_a_reader_brings_it_back() {
+    let world = World::with_vault();
+    for (role, key) in [("collector", "collector.key"), ("reader", "reader.key")] {
+        world.run(&["key", "export", "--role", role, "--label", role, "--output", key]).expect(0);
+    }
+    let made: Vec<_> = (0..4)
+        .map(|_| world.json(&["backup", "tree"])["snapshot"].as_str().unwrap().to_owned())
+        .collect();
+    world.run_as("reader.key", &["hold", &made[0]]).expect(0);
+    let live = |world: &World| -> Vec<String> {
+        let listed = world.json(&["snapshots"]);
+        let ids = listed["snapshots"].as_array().unwrap().iter();
+        ids.map(|snapshot| snapshot["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let policy = ["forget", "--keep-last", "1"];
+
+    let told = world.run_as("collector.key", &[&policy[..], &["--dry-run"]].concat()).expect(0);
+    assert_eq!(told.out.matches("would forget").count(), 2, "{}", told.out);
+    assert_eq!(live(&world), made, "a dry run does nothing");
+    let done = world.run_as("collector.key", &policy).expect(0);
+    assert!(done.out.contains("held") && done.out.contains("forget --undo ID"), "{}", done.out);
+    assert_eq!(live(&world), [made[0].clone(), made[3].clone()]);
+
+    world.run_as("collector.key", &["restore", &made[1], "--to", "out"]).expect(5);
+    world.run_as("collector.key", &["forget", "--undo", &made[1]]).expect(5);
+    world.run_as("collector.key", &["forget", &made[0]]).expect(7);
+    world.run_as("reader.key", &["forget", &made[3]]).expect(5);
+    world.run(&["restore", &made[1], "--to", "out"]).expect(0);
+    world.run_as("reader.key", &["forget", "--undo", &made[1], &made[2]]).expect(0);
+    assert_eq!(live(&world), made);
+}
+
 fn copy(from: &Path, to: &Path) {
     let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
     assert!(status.success());

@@ -23,10 +23,10 @@ fn make(vault: &mut Vault, name: &str, tags: &[&str]) -> SessionId {
     }
 }
 
-/// One snapshot a day.
+/// One snapshot a day, a minute later each day.
 fn make_days(world: &World, vault: &mut Vault, name: &str, days: usize) -> Vec<SessionId> {
     let day = |_| {
-        world.clock.advance(DAY);
+        world.clock.advance(DAY + Duration::from_secs(60));
         make(vault, name, &[])
     };
     (0..days).map(day).collect()
