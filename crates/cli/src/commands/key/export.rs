@@ -40,8 +40,12 @@ pub(crate) struct Args {
 enum RoleChoice {
     /// Everything
     Owner,
+    /// Restore and verify, hold snapshots, bring them back from the trash
+    Reader,
     /// Add backups, read nothing
     Writer,
+    /// Forget snapshots and free space, read no content
+    Collector,
 }
 
 fn parse_domain(text: &str) -> Result<DomainChoice, String> {
@@ -59,7 +63,9 @@ fn parse_domain(text: &str) -> Result<DomainChoice, String> {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exported> {
     let (role, access) = match args.role {
         RoleChoice::Owner => (Role::Owner, Access::Read),
+        RoleChoice::Reader => (Role::Reader, Access::Append),
         RoleChoice::Writer => (Role::Writer, Access::Append),
+        RoleChoice::Collector => (Role::Collector, Access::Append),
     };
     let stem = || args.output.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let label = args.label.clone().or_else(stem).unwrap_or_default();
