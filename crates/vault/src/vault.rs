@@ -4,7 +4,7 @@
 //! record that it appends. Sessions that died on this host are abandoned before a new one is
 //! opened. DESIGN §6, §9.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crypto::{Certificate, Keyring, MemberId, MemberKeys, ObjectKind, Role, SessionId};
@@ -38,7 +38,12 @@ pub struct Vault {
     label: String,
     rules: Rules,
     stored_times: StoredTimes,
+    /// Descriptors that were read: they never change.
+    descriptors: HashMap<SessionId, Descriptor>,
 }
+
+/// So many descriptors are read at the same time.
+const DESCRIBED_AT_ONCE: usize = 8;
 
 /// A snapshot of the vault.
 #[derive(Clone, Debug)]
@@ -124,6 +129,7 @@ impl Vault {
             label: label.to_owned(),
             rules: Rules::ALL,
             stored_times: StoredTimes::default(),
+            descriptors: HashMap::new(),
         })
     }
 
@@ -175,18 +181,54 @@ impl Vault {
             let there = there.filter(|(_, s)| s.standing != SnapshotStanding::Purged);
             there.map(|(id, snapshot)| (id, snapshot.clone())).collect()
         };
-        let described = listed.into_iter().map(|(id, snapshot)| {
-            self.describe(&reader, id, &snapshot).or_else(|error| match error.kind() {
+        let mut snapshots = self.describe_all(&reader, listed)?;
+        snapshots.sort_unstable_by_key(|snapshot| snapshot.seq);
+        for snapshot in &snapshots {
+            if let Some(descriptor) = &snapshot.descriptor {
+                self.descriptors.insert(snapshot.id, descriptor.clone());
+            }
+        }
+        self.date_forgotten(&mut snapshots);
+        Ok(snapshots)
+    }
+
+    /// Describes snapshots, several at a time: each descriptor lies in a pack of its own, and a
+    /// place far away answers slowly. Those that were read before are not read again.
+    fn describe_all(
+        &self,
+        reader: &Reader,
+        mut listed: Vec<(SessionId, ledger::Snapshot)>,
+    ) -> Result<Vec<Snapshot>> {
+        listed.sort_by_cached_key(|(_, snapshot)| {
+            let chunk = snapshot.body.map(|body| body.descriptor);
+            chunk.and_then(|chunk| reader.locate(snapshot.domain, chunk).ok().flatten())
+        });
+        let describe = |(id, snapshot): &(SessionId, ledger::Snapshot)| {
+            if let Some(descriptor) = self.descriptors.get(id) {
+                let descriptor = Some(descriptor.clone());
+                return Ok(Snapshot { descriptor, ..undescribed(*id, snapshot) });
+            }
+            self.describe(reader, *id, snapshot).or_else(|error| match error.kind() {
                 ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid => {
                     let problem = Some(error.to_string());
-                    Ok(Snapshot { problem, ..undescribed(id, &snapshot) })
+                    Ok(Snapshot { problem, ..undescribed(*id, snapshot) })
                 }
                 _ => Err(error),
             })
-        });
-        let mut described: Vec<_> = described.collect::<Result<_>>()?;
-        self.date_forgotten(&mut described);
-        Ok(described)
+        };
+        if listed.len() < DESCRIBED_AT_ONCE {
+            return listed.iter().map(describe).collect();
+        }
+        std::thread::scope(|scope| {
+            let parts = listed.chunks(listed.len().div_ceil(DESCRIBED_AT_ONCE));
+            let describe = &describe;
+            let threads: Vec<_> = parts
+                .map(|part| scope.spawn(move || part.iter().map(describe).collect::<Vec<_>>()))
+                .collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            let done = joined.map(|done| done.unwrap_or_else(|p| std::panic::resume_unwind(p)));
+            done.flatten().collect()
+        })
     }
 
     /// One snapshot.
