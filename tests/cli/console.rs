@@ -31,12 +31,15 @@ macro_rules! cases {
 }
 
 cases! {
+    backup_command
+    backup_options
     backup_refuses
     diff
     find
     forget
     help
     hold
+    hooks
     init_refuses
     key_sources
     keys

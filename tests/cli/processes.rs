@@ -115,3 +115,71 @@ fn progress_goes_to_standard_error_alone() {
     assert!(out.contains("snapshot") && !out.contains("progress"), "{out}");
     assert!(err.contains("\"progress\":"), "{err}");
 }
+
+/// A run of the program that writes `begun` when it is where a signal is to find it.
+fn begun(world: &World, arguments: &[&str]) -> Child {
+    let mut command = world.command();
+    command.args(["--key", "owner.key"]).args(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    while !world.path("begun").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+fn ended(mut child: Child, code: i32) -> String {
+    let sent = Instant::now();
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(code));
+    // A second and what a busy machine adds to it.
+    assert!(sent.elapsed() < Duration::from_secs(5), "{:?}", sent.elapsed());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_signal_stops_a_hook_and_the_work_after_it() {
+    let world = World::with_vault();
+    let before = ["--before", "touch begun; exec sleep 100"];
+    let failed = ["--on-failure", "echo $STRONGROOM_EXIT >told"];
+    let said = ended(begun(&world, &[&["backup", "tree"], &before[..], &failed].concat()), 130);
+    assert!(said.contains("error: stopped by SIGINT"), "{said}");
+    assert_eq!(std::fs::read_to_string(world.path("told")).unwrap(), "130\n");
+    assert_eq!(world.json(&["snapshots"])["snapshots"], serde_json::json!([]));
+}
+
+#[test]
+fn a_signal_after_the_work_says_that_the_work_is_done() {
+    let world = World::with_vault();
+    let after = ["--after", "touch begun; exec sleep 100"];
+    let said = ended(begun(&world, &[&["backup", "tree"], &after[..]].concat()), 130);
+    assert!(said.contains("warning: the --after command was stopped"), "{said}");
+    assert_eq!(world.json(&["snapshots"])["snapshots"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_signal_stops_a_command_that_is_backed_up() {
+    let world = World::with_vault();
+    let command = ["--stdin-from-command", "--", "sh", "-c", "touch begun; exec sleep 100"];
+    let said = ended(begun(&world, &[&["backup"], &command[..]].concat()), 130);
+    assert!(said.contains("hint: no snapshot was made, and nothing was stored"), "{said}");
+    world.run(&["backup", "tree"]).expect(0);
+}
+
+#[test]
+fn a_signal_is_heard_while_something_takes_its_time() {
+    let world = World::with_vault();
+    // At this level a few megabytes take seconds.
+    let words = (0..900_000u32).map(|n| n.wrapping_mul(n) % 100_003);
+    let text: String = words.map(|word| format!("{word:x} ")).collect();
+    world.write("tree/long", &text);
+    let slow = ["--compression", "max", "--before", "touch begun"];
+    let failed = ["--on-failure", "echo $STRONGROOM_EXIT >told"];
+    let said = ended(begun(&world, &[&["backup", "tree"], &slow[..], &failed].concat()), 130);
+    assert!(said.contains("error: stopped by SIGINT\nhint: no"), "{said}");
+    assert_eq!(std::fs::read_to_string(world.path("told")).unwrap(), "130\n");
+    assert_eq!(world.json(&["snapshots"])["snapshots"], serde_json::json!([]));
+    world.run(&["backup", "tree"]).expect(0);
+}

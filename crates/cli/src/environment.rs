@@ -12,6 +12,15 @@ use zeroize::Zeroizing;
 /// The variable that holds a passphrase; no child inherits it.
 pub(crate) const PASSPHRASE_VARIABLE: &str = "STRONGROOM_PASSPHRASE";
 
+/// Which variables lead to a key; commands that work around a backup do not inherit them.
+const KEY_VARIABLES: [&str; 3] =
+    [PASSPHRASE_VARIABLE, "STRONGROOM_PASSPHRASE_FILE", "STRONGROOM_KEY"];
+
+/// Takes what leads to a key out of a child's environment.
+pub(crate) fn without_keys(command: &mut std::process::Command) -> &mut std::process::Command {
+    KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
+}
+
 /// What the environment says.
 pub(crate) struct Environment {
     pub(crate) vault: Option<OsString>,

@@ -10,6 +10,7 @@ mod entry;
 mod environment;
 mod exit;
 mod filter;
+mod hooks;
 mod keys;
 mod output;
 mod progress;

@@ -3,15 +3,16 @@
 //! The work counts into a [`Meter`], cheaply and from any thread; a thread of its own draws from
 //! it: a line that is rewritten on a terminal, else a line now and then, or JSON. DESIGN.md §15.
 
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use strongroom::{Progress, VerifyProgress};
+use strongroom::{Progress, VerifyProgress, Written};
 
 use crate::args::ProgressMode;
 use crate::context::Context;
@@ -21,10 +22,17 @@ use crate::sizes;
 /// What the work counts into.
 pub(crate) struct Meter {
     started: Instant,
-    total: Option<u64>,
+    /// How much there is to do, in all or about; 0 while nobody knows.
+    files_expected: AtomicU64,
+    bytes_expected: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
     skipped: AtomicU64,
+    /// What a session found new, stored, and has where the next one finds it.
+    bytes_new: AtomicU64,
+    bytes_stored: AtomicU64,
+    bytes_published: AtomicU64,
+    is_hidden: AtomicBool,
     current: Mutex<Vec<u8>>,
 }
 
@@ -32,10 +40,15 @@ impl Meter {
     fn new(total: Option<u64>) -> Self {
         Self {
             started: Instant::now(),
-            total,
+            files_expected: AtomicU64::new(0),
+            bytes_expected: AtomicU64::new(total.unwrap_or(0)),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            bytes_new: AtomicU64::new(0),
+            bytes_stored: AtomicU64::new(0),
+            bytes_published: AtomicU64::new(0),
+            is_hidden: AtomicBool::new(false),
             current: Mutex::default(),
         }
     }
@@ -43,6 +56,16 @@ impl Meter {
     /// How long the work has taken.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// How many bytes of packs the next session finds, whatever becomes of this one.
+    pub(crate) fn bytes_published(&self) -> u64 {
+        self.bytes_published.load(Ordering::Relaxed)
+    }
+
+    /// From here on nothing is drawn.
+    pub(crate) fn hide(&self) {
+        self.is_hidden.store(true, Ordering::Relaxed);
     }
 
     fn now_at(&self, path: &[u8]) {
@@ -53,20 +76,47 @@ impl Meter {
         }
     }
 
-    fn reading(&self) -> Reading {
-        let bytes = self.bytes.load(Ordering::Relaxed);
-        let skipped = self.skipped.load(Ordering::Relaxed);
-        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
-        let rate = (bytes as f64 / seconds) as u64;
-        let left = self.total.map(|total| total.saturating_sub(bytes + skipped));
+    fn reading(&self, pace: &mut Pace) -> Reading {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (bytes, skipped) = (read(&self.bytes), read(&self.skipped));
+        let expected = |counter| Some(read(counter)).filter(|expected| *expected > 0);
+        let bytes_expected = expected(&self.bytes_expected);
+        let done = bytes + skipped;
+        let elapsed = self.started.elapsed();
+        let left = bytes_expected.and_then(|all| all.checked_sub(done)).filter(|_| done > 0);
+        let left = left.map(|left| left as f64 / done as f64 * elapsed.as_secs_f64());
         Reading {
-            files: self.files.load(Ordering::Relaxed),
+            files: read(&self.files),
+            files_expected: expected(&self.files_expected),
             bytes,
+            bytes_expected,
             skipped,
-            rate,
-            left_seconds: left.filter(|_| rate > 0).map(|left| left / rate),
+            bytes_new: read(&self.bytes_new),
+            bytes_stored: read(&self.bytes_stored),
+            rate: pace.rate(elapsed, bytes),
+            left_seconds: left.map(|seconds| seconds as u64),
             path: self.current.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
+    }
+}
+
+/// How fast the work was lately.
+#[derive(Default)]
+struct Pace(VecDeque<(Duration, u64)>);
+
+/// What is longer ago than so many readings says nothing of now.
+const PACE_READINGS: usize = 30;
+
+impl Pace {
+    /// Bytes in each second, over the last readings.
+    fn rate(&mut self, elapsed: Duration, bytes: u64) -> u64 {
+        let (since, before) = self.0.front().copied().unwrap_or_default();
+        self.0.push_back((elapsed, bytes));
+        if self.0.len() > PACE_READINGS {
+            self.0.pop_front();
+        }
+        let seconds = elapsed.saturating_sub(since).as_secs_f64().max(0.001);
+        (bytes.saturating_sub(before) as f64 / seconds) as u64
     }
 }
 
@@ -86,6 +136,18 @@ impl Progress for Meter {
     fn bytes_skipped(&self, count: u64) {
         self.skipped.fetch_add(count, Ordering::Relaxed);
     }
+
+    fn expected(&self, files: u64, bytes: u64) {
+        self.files_expected.store(files, Ordering::Relaxed);
+        self.bytes_expected.store(bytes, Ordering::Relaxed);
+    }
+
+    fn written(&self, written: &Written) {
+        // Several threads tell it, each what was true a moment ago.
+        self.bytes_new.fetch_max(written.bytes_new, Ordering::Relaxed);
+        self.bytes_stored.fetch_max(written.bytes_stored, Ordering::Relaxed);
+        self.bytes_published.fetch_max(written.bytes_published, Ordering::Relaxed);
+    }
 }
 
 impl VerifyProgress for Meter {
@@ -99,8 +161,12 @@ impl VerifyProgress for Meter {
 /// What a meter shows at one moment.
 struct Reading {
     files: u64,
+    files_expected: Option<u64>,
     bytes: u64,
+    bytes_expected: Option<u64>,
     skipped: u64,
+    bytes_new: u64,
+    bytes_stored: u64,
     rate: u64,
     left_seconds: Option<u64>,
     path: Vec<u8>,
@@ -108,11 +174,19 @@ struct Reading {
 
 impl Reading {
     fn text(&self, what: &str) -> String {
-        let left = self.left_seconds.map(|left| format!(", {}:{:02} left", left / 60, left % 60));
+        let of = |expected: Option<String>| {
+            expected.map_or_else(String::new, |expected| format!(" of {expected}"))
+        };
+        let left = self.left_seconds.map(|left| match left {
+            0..3600 => format!(", {}:{:02} left", left / 60, left % 60),
+            _ => format!(", {}:{:02}:{:02} left", left / 3600, left / 60 % 60, left % 60),
+        });
         format!(
-            "{} {what}, {}, {}/s{}  {}",
+            "{}{} {what}, {}{}, {}/s{}  {}",
             sizes::count(self.files),
+            of(self.files_expected.map(sizes::count)),
             sizes::show(self.bytes + self.skipped),
+            of(self.bytes_expected.map(sizes::show)),
             sizes::show(self.rate),
             left.unwrap_or_default(),
             show_path(&self.path),
@@ -121,8 +195,11 @@ impl Reading {
 
     fn json(&self, what: &str) -> String {
         let mut object = fields(json!({
-            what: self.files, "bytes": self.bytes, "bytes_skipped": self.skipped,
-            "bytes_per_second": self.rate, "seconds_left": self.left_seconds,
+            what: self.files, format!("{what}_expected"): self.files_expected,
+            "bytes": self.bytes, "bytes_expected": self.bytes_expected,
+            "bytes_skipped": self.skipped, "bytes_new": self.bytes_new,
+            "bytes_stored": self.bytes_stored, "bytes_per_second": self.rate,
+            "seconds_left": self.left_seconds,
         }));
         put_path(&mut object, "path", &self.path);
         json!({ "progress": object }).to_string()
@@ -143,8 +220,12 @@ impl Display {
             let (stop, stopped) = channel();
             let meter = meter.clone();
             let draw = move || {
+                let mut pace = Pace::default();
                 while stopped.recv_timeout(style.pause()) == Err(RecvTimeoutError::Timeout) {
-                    style.draw(&meter.reading(), what);
+                    let reading = meter.reading(&mut pace);
+                    if !meter.is_hidden.load(Ordering::Relaxed) {
+                        style.draw(&reading, what);
+                    }
                 }
                 style.end();
             };
@@ -156,6 +237,11 @@ impl Display {
     /// What the work counts into.
     pub(crate) fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    /// The same, for who outlives the work.
+    pub(crate) fn shared_meter(&self) -> Arc<Meter> {
+        self.meter.clone()
     }
 }
 

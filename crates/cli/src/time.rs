@@ -161,6 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_typed_back() {
+        assert_eq!(parse_start("2026-11-22").map(show), Ok("2026-11-22T00:00:00Z".to_owned()));
         let time = Time::from_millis(1_763_805_845_123);
         assert!(parse_end(&show(time)).unwrap() >= time);
         assert_eq!(show(time), "2025-11-22T10:04:05Z");

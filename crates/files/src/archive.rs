@@ -15,29 +15,31 @@ mod content;
 mod options;
 mod pass;
 mod read;
+mod share;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 use std::io::Read;
 
-use format::{Counts, PathKey, SnapshotContent, Timestamp};
-use tree::{Boundary, Builder};
-use vault::{CommitOutcome, Reader, Rehearsal, SnapshotDraft, Vault, WriteOptions, Writer};
+use format::{Counts, PathKey, SnapshotContent};
+use tree::Boundary;
+use vault::{
+    CommitOutcome, Reader, Rehearsal, SnapshotDraft, SnapshotStanding, Vault, WriteOptions, Writer,
+};
 
-pub use options::{BackupCounts, BackupOptions, BackupReport};
+pub use options::{
+    BackupCounts, BackupOptions, BackupReport, BlockDevices, Parent, READ_THREADS_MAX,
+};
 
 use crate::error::{PathText, Problems};
-use crate::exclude::Matcher;
-use crate::nodes::tree_error;
 use crate::owners::Owners;
 use crate::progress::{Cancel, Progress};
 use crate::source::Source;
-use crate::walk::Walker;
+use crate::walk::{Filter, Walker};
 use crate::{Error, Result};
 use base::Base;
-use options::Change;
-use worker::Worker;
 
 /// Makes a snapshot of the paths that the options name.
 ///
@@ -55,7 +57,7 @@ pub fn backup(
 
 /// Makes a snapshot of one file, `/name`, whose content is what `stream` gives.
 ///
-/// The options' paths and patterns are not looked at. A stream is read once, so when the vault asks
+/// The options' paths and exclusions are not looked at. A stream is read once, so when the vault asks
 /// for another walk this is an error of kind `Conflict` and the caller begins anew.
 pub fn backup_stream(
     vault: &mut Vault,
@@ -79,7 +81,7 @@ const ATTEMPTS_MAX: u32 = 4;
 
 struct Archiver<'a> {
     options: &'a BackupOptions,
-    matcher: Matcher,
+    filter: Filter,
     owners: Owners,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
@@ -91,29 +93,40 @@ impl<'a> Archiver<'a> {
         progress: &'a dyn Progress,
         cancel: &'a Cancel,
     ) -> Result<Self> {
-        let matcher = options.patterns.compile()?;
-        Ok(Self { options, matcher, owners: Owners::of_system(), progress, cancel })
+        let filter = options.exclusions.compile()?;
+        Ok(Self { options, filter, owners: Owners::of_system(), progress, cancel })
     }
 
     fn run(&self, vault: &mut Vault) -> Result<BackupReport> {
-        let source = Source::new(&self.options.paths)?;
-        let paths = source.paths().to_vec();
-        let base = vault.base_for(&self.options.name, &paths)?;
-        if self.options.dry_run {
-            let reader = vault.reader()?;
-            return self.count(Source::new(&paths)?, Base::new(base.as_ref(), &reader));
+        let paths = self.options.paths.clone();
+        let named = Source::new(&paths)?.named();
+        let base = match &self.options.parent {
+            Parent::Newest => vault.base_for(&self.options.name, &named)?,
+            Parent::None => None,
+            Parent::Snapshot(snapshot) => Some(vault::Snapshot::clone(snapshot)),
+        };
+        if let Some(descriptor) = base.as_ref().and_then(|base| base.descriptor.as_ref()) {
+            self.progress.expected(descriptor.counts.files, descriptor.counts.bytes);
         }
         for _ in 0..ATTEMPTS_MAX {
             let mut writer = vault.write(self.write_options(base.as_ref().map(|base| base.id)))?;
             let reader = vault.reader()?;
-            // A session may have opened with another base than was asked for, or with none.
-            let base = base.as_ref().filter(|base| writer.base() == Some(base.id));
-            match self.passes(&mut writer, &reader, &paths, base) {
+            let usable = self.usable(base.as_ref(), &writer);
+            let run = Run { reader: &reader, base: usable, paths: &paths, named: &named };
+            match self.passes(&mut writer, run) {
                 Err(Error::Vault(error)) if error.kind() == vault::ErrorKind::Closed => {}
-                Ok(report) => return Ok(report),
+                Ok(mut report) => {
+                    if report.unchanged_since.is_some() {
+                        report.take_written(&writer.abandon()?);
+                    }
+                    if let (Parent::Snapshot(parent), None) = (&self.options.parent, usable) {
+                        let reason = format!("{} is of another domain, or is gone", parent.id);
+                        report.base_problem = Some(reason);
+                    }
+                    return Ok(report);
+                }
                 Err(error) => {
-                    // The first error counts; what is left is abandoned by the next session.
-                    let _ = writer.abandon();
+                    self.give_up(writer);
                     return Err(error);
                 }
             }
@@ -121,119 +134,51 @@ impl<'a> Archiver<'a> {
         Err(Error::Restless { attempts: ATTEMPTS_MAX })
     }
 
-    /// Walks until the vault accepts what was made.
-    fn passes(
+    /// The base, if the session builds on it: one may have opened with none, or with another.
+    fn usable<'b>(
         &self,
-        writer: &mut Writer,
-        reader: &Reader,
-        paths: &[Vec<u8>],
-        base: Option<&vault::Snapshot>,
-    ) -> Result<BackupReport> {
+        base: Option<&'b vault::Snapshot>,
+        writer: &Writer,
+    ) -> Option<&'b vault::Snapshot> {
+        base.filter(|base| writer.base() == Some(base.id) && base.domain == writer.domain())
+    }
+
+    /// Ends a session without a snapshot, and says what it leaves to the next one.
+    fn give_up(&self, writer: Writer) {
+        self.progress.written(&writer.written());
+        // The error that led here counts; what is left is abandoned by the next session.
+        if let Ok(written) = writer.abandon() {
+            self.progress.written(&written);
+        }
+    }
+
+    /// Walks until the vault accepts what was made.
+    fn passes(&self, writer: &mut Writer, run: Run<'_>) -> Result<BackupReport> {
         for _ in 0..ATTEMPTS_MAX {
-            let base = Base::new(base, reader);
-            let (root, mut report) = self.pass(writer, reader, Source::new(paths)?, base)?;
-            let draft = self.draft(paths.to_vec(), root.id, &report);
-            if let CommitOutcome::Committed(committed) = writer.commit(draft)? {
-                report.snapshot = Some(committed.snapshot);
-                report.seq = Some(committed.seq);
-                report.take_written(&writer.written());
+            let base = Base::new(run.base, run.reader);
+            let source = Source::new(run.paths)?;
+            let (root, mut report) = self.pass(writer, run.reader, source, base)?;
+            if self.options.skip_if_unchanged && run.is_unchanged(&self.options.name, root.id) {
+                report.unchanged_since = run.base.map(|base| base.id);
                 return Ok(report);
             }
+            let draft = self.draft(run.named.to_vec(), root.id, &report);
+            match writer.commit(draft)? {
+                CommitOutcome::Again => continue,
+                CommitOutcome::Rehearsed => {}
+                CommitOutcome::Committed(committed) => {
+                    report.snapshot = Some(committed.snapshot);
+                    report.seq = Some(committed.seq);
+                }
+            }
+            report.take_written(&writer.written());
+            return Ok(report);
         }
         Err(Error::Restless { attempts: ATTEMPTS_MAX })
     }
 
-    /// Walks and compares, reads no file and writes nothing.
-    fn count(&self, source: Source, mut base: Base) -> Result<BackupReport> {
-        let mut report = BackupReport::default();
-        let mut walker = self.walker(source, &mut report.problems)?;
-        while let Some(found) = walker.next(&mut report.problems) {
-            self.cancel.check()?;
-            self.progress.file(&found.path());
-            let known = base.entry(&found.key);
-            let change = match &known {
-                None => Change::New,
-                Some(known) if self.is_unchanged(known, &found.stat, &base) => Change::Unchanged,
-                Some(_) => Change::Changed,
-            };
-            report.counts.count(found.stat.kind, found.stat.size, change);
-            self.progress.files_done(1);
-        }
-        self.check_found(&walker)?;
-        report.base = base.id();
-        report.base_problem = base.problem().map(str::to_owned);
-        Ok(report)
-    }
-
-    fn run_stream(
-        &self,
-        vault: &mut Vault,
-        key: &PathKey,
-        path: &[u8],
-        stream: &mut dyn Read,
-    ) -> Result<BackupReport> {
-        let mut writer = vault.write(self.write_options(None))?;
-        let made = self.store_stream(&writer, key, path, stream);
-        let (root, mut report) = match made {
-            Ok(made) => made,
-            Err(error) => {
-                let _ = writer.abandon();
-                return Err(error);
-            }
-        };
-        let draft = self.draft(vec![path.to_vec()], root.id, &report);
-        match writer.commit(draft)? {
-            CommitOutcome::Again => {
-                let _ = writer.abandon();
-                Err(Error::Restless { attempts: 1 })
-            }
-            CommitOutcome::Rehearsed => Ok(report),
-            CommitOutcome::Committed(committed) => {
-                report.snapshot = Some(committed.snapshot);
-                report.seq = Some(committed.seq);
-                report.take_written(&writer.written());
-                Ok(report)
-            }
-        }
-    }
-
-    fn store_stream(
-        &self,
-        writer: &Writer,
-        key: &PathKey,
-        path: &[u8],
-        stream: &mut dyn Read,
-    ) -> Result<(tree::Root, BackupReport)> {
-        let mut report = BackupReport::default();
-        let mut worker = Worker::new(self, writer);
-        let mut entry = worker.read_stream(path, stream)?;
-        let millis = self.options.start.as_millis();
-        let nanos = (millis.rem_euclid(1000) * 1_000_000) as u32;
-        entry.mtime = Timestamp { seconds: millis.div_euclid(1000), nanos };
-        entry.ctime = entry.mtime;
-        worker.flush()?;
-        let folder = format::FileEntry {
-            kind: format::EntryKind::Folder,
-            mode: 0o755,
-            size: 0,
-            content: format::Content::EMPTY,
-            ..entry.clone()
-        };
-        let mut lane = writer.lane();
-        let mut builder = Builder::new(boundary(writer), lane.nodes());
-        builder.push(PathKey::root().as_bytes(), &folder.encode()).map_err(tree_error)?;
-        builder.push(key.as_bytes(), &entry.encode()).map_err(tree_error)?;
-        let root = builder.finish().map_err(tree_error)?;
-        lane.flush()?;
-        report.counts.folders = 1;
-        report.counts.files_new = 1;
-        report.counts.bytes = entry.size;
-        report.counts.bytes_read = entry.size;
-        Ok((root, report))
-    }
-
     fn walker(&self, source: Source, problems: &mut Problems) -> Result<Walker<'_>> {
-        Walker::new(source, &self.matcher, self.options.file_systems(), problems)
+        Walker::new(source, &self.filter, self.options.file_systems(), problems)
     }
 
     /// A backup of nothing is a mistake, not an empty snapshot.
@@ -248,9 +193,9 @@ impl<'a> Archiver<'a> {
     }
 
     fn write_options(&self, base: Option<format::SessionId>) -> WriteOptions {
-        let BackupOptions { domain, compression, pack_size, paranoia, .. } = *self.options;
-        let rehearsal = Rehearsal::No;
-        WriteOptions { domain, base, compression, pack_size, paranoia, rehearsal }
+        let BackupOptions { domain, compression, pack_size, paranoia, claimed, .. } = *self.options;
+        let rehearsal = if self.options.dry_run { Rehearsal::Yes } else { Rehearsal::No };
+        WriteOptions { domain, base, compression, pack_size, paranoia, rehearsal, claimed }
     }
 
     fn draft(
@@ -279,6 +224,25 @@ impl<'a> Archiver<'a> {
                 unreadable: report.problems.total(),
             },
         }
+    }
+}
+
+/// What all walks of one session have in common.
+#[derive(Clone, Copy)]
+struct Run<'r> {
+    reader: &'r Reader,
+    base: Option<&'r vault::Snapshot>,
+    paths: &'r [Vec<u8>],
+    /// The paths as the snapshot names them.
+    named: &'r [Vec<u8>],
+}
+
+impl Run<'_> {
+    /// Whether a snapshot of this tree would say nothing that the base does not.
+    fn is_unchanged(&self, name: &str, root: format::ChunkId) -> bool {
+        let live = self.base.filter(|base| base.standing == SnapshotStanding::Live);
+        let before = live.and_then(|base| base.descriptor.as_ref());
+        before.is_some_and(|d| d.root == root && d.name == name && d.paths == self.named)
     }
 }
 

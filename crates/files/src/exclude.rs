@@ -8,12 +8,24 @@
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 
+use crate::search::Case;
 use crate::{Error, Result};
 
 /// Patterns in order; the last that matches decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patterns {
-    rules: Vec<(Choice, String)>,
+    rules: Vec<Pattern>,
+}
+
+/// One pattern, and what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// What it does with what it matches.
+    pub choice: Choice,
+    /// The glob.
+    pub glob: String,
+    /// How it compares letters.
+    pub case: Case,
 }
 
 /// What a pattern does with what it matches.
@@ -33,16 +45,20 @@ impl Patterns {
 
     /// Adds a pattern that leaves out what it matches.
     #[must_use]
-    pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
-        self.rules.push((Choice::Exclude, pattern.into()));
-        self
+    pub fn exclude(self, pattern: impl Into<String>) -> Self {
+        self.with(Choice::Exclude, pattern.into(), Case::Exact)
+    }
+
+    /// Adds a pattern that leaves out what it matches, whatever the case of its letters.
+    #[must_use]
+    pub fn exclude_any_case(self, pattern: impl Into<String>) -> Self {
+        self.with(Choice::Exclude, pattern.into(), Case::Either)
     }
 
     /// Adds a pattern that takes in what it matches.
     #[must_use]
-    pub fn include(mut self, pattern: impl Into<String>) -> Self {
-        self.rules.push((Choice::Include, pattern.into()));
-        self
+    pub fn include(self, pattern: impl Into<String>) -> Self {
+        self.with(Choice::Include, pattern.into(), Case::Exact)
     }
 
     /// Adds the patterns of an exclude file, one a line. Empty lines and lines that begin with `#`
@@ -60,8 +76,13 @@ impl Patterns {
     }
 
     /// The patterns in order.
-    pub fn rules(&self) -> &[(Choice, String)] {
+    pub fn rules(&self) -> &[Pattern] {
         &self.rules
+    }
+
+    fn with(mut self, choice: Choice, glob: String, case: Case) -> Self {
+        self.rules.push(Pattern { choice, glob, case });
+        self
     }
 
     /// Patterns ready to match, or which of them cannot be read.
@@ -69,10 +90,11 @@ impl Patterns {
         let mut names = Set::new();
         let mut paths = Set::new();
         let mut choices = Vec::with_capacity(self.rules.len());
-        for (rule, (choice, pattern)) in self.rules.iter().enumerate() {
-            let body = pattern.strip_suffix('/').unwrap_or(pattern);
-            let folders_only = body.len() < pattern.len();
-            choices.push((*choice, folders_only));
+        for (rule, pattern) in self.rules.iter().enumerate() {
+            let glob = &pattern.glob;
+            let body = glob.strip_suffix('/').unwrap_or(glob);
+            let folders_only = body.len() < glob.len();
+            choices.push((pattern.choice, folders_only));
             match body.contains('/') {
                 true if body.starts_with('/') || body.starts_with("**/") => {
                     paths.add(rule, body, pattern)?;
@@ -101,11 +123,6 @@ impl Matcher {
         by_name.max(by_path).map(|rule| self.choices[rule].0)
     }
 
-    /// Whether a backup passes over this file.
-    pub(crate) fn is_excluded(&self, path: &[u8], name: &[u8], is_folder: bool) -> bool {
-        self.choice(path, name, is_folder) == Some(Choice::Exclude)
-    }
-
     /// Whether no pattern looks at more than names, so that no path need be made.
     pub(crate) fn is_empty(&self) -> bool {
         self.choices.is_empty()
@@ -131,14 +148,15 @@ impl Set {
         Self { globs: GlobSetBuilder::new(), rules: Vec::new() }
     }
 
-    fn add(&mut self, rule: usize, glob: &str, pattern: &str) -> Result<()> {
-        let bad = |message: String| Error::Pattern { pattern: pattern.to_owned(), message };
+    fn add(&mut self, rule: usize, glob: &str, pattern: &Pattern) -> Result<()> {
+        let bad = |message: String| Error::Pattern { pattern: pattern.glob.clone(), message };
         if glob.is_empty() {
             return Err(bad("it is empty".to_owned()));
         }
         let glob = GlobBuilder::new(glob)
             .literal_separator(true)
             .backslash_escape(true)
+            .case_insensitive(pattern.case == Case::Either)
             .build()
             .map_err(|error| bad(error.kind().to_string()))?;
         self.globs.add(glob);
@@ -179,7 +197,7 @@ mod tests {
         let is_folder = path.ends_with(b"/");
         let path = path.strip_suffix(b"/").unwrap_or(path);
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        patterns.compile().unwrap().is_excluded(path, name, is_folder)
+        patterns.compile().unwrap().choice(path, name, is_folder) == Some(Choice::Exclude)
     }
 
     #[test]
@@ -221,6 +239,17 @@ mod tests {
         for (path, expected) in [(&b"/a.o"[..], true), (b"/keep.o", false), (b"/x/keep.o", true)] {
             assert_eq!(excluded(&patterns, path), expected);
         }
+    }
+
+    #[test]
+    fn a_pattern_of_any_case_compares_letters_alike() {
+        let patterns = Patterns::new().exclude_any_case("*.Jpg").exclude_any_case("/Tmp/a");
+        let cases: [(&[u8], bool); 4] =
+            [(b"/x/A.JPG", true), (b"/x/a.jpg", true), (b"/tMP/A", true), (b"/x/a.png", false)];
+        for (path, expected) in cases {
+            assert_eq!(excluded(&patterns, path), expected);
+        }
+        assert!(!excluded(&Patterns::new().exclude("*.Jpg"), b"/x/a.jpg"));
     }
 
     #[test]

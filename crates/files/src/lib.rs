@@ -26,13 +26,16 @@ mod testing;
 mod usage;
 mod walk;
 
-pub use archive::{BackupCounts, BackupOptions, BackupReport, backup, backup_stream};
+pub use archive::{
+    BackupCounts, BackupOptions, BackupReport, BlockDevices, Parent, READ_THREADS_MAX, backup,
+    backup_stream,
+};
 pub use content::{FileReader, read_extra};
 pub use diff::{
     Change, ChangeKind, Comparison, Differences, MOVES_LOOKED_AT_MAX, Moves, comparison, diff,
 };
 pub use error::{Error, ErrorKind, PROBLEMS_KEPT_MAX, PathText, Problem, Problems, Result};
-pub use exclude::{Choice, Patterns};
+pub use exclude::{Choice, Pattern, Patterns};
 pub use list::{Depth, ListedEntry, find, list, open_file};
 pub use progress::{Cancel, Progress, Quiet};
 pub use restore::{
@@ -41,3 +44,4 @@ pub use restore::{
 pub use search::{Case, Query, Search, SizeBound};
 pub use source::absolute_path;
 pub use usage::{SnapshotUsage, Usage, usage};
+pub use walk::{Exclusions, GitIgnore, MARKER_BYTES_MAX, Marker};

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use vault::Written;
+
 use crate::{Error, Result};
 
 /// Hears what is being done. All methods do nothing unless overridden.
@@ -16,6 +18,10 @@ pub trait Progress: Sync {
     fn files_done(&self, _count: u64) {}
     /// So many bytes more of content were read (backup) or written (restore).
     fn bytes_done(&self, _count: u64) {}
+    /// About so much will be done, by what the snapshot before held.
+    fn expected(&self, _files: u64, _bytes: u64) {}
+    /// What the vault's session has done so far, and at its end.
+    fn written(&self, _written: &Written) {}
     /// So many bytes more of content need not be read or written, being unchanged.
     fn bytes_skipped(&self, _count: u64) {}
 }

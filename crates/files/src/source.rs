@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use format::PathKey;
+use format::{DESCRIPTOR_BYTES_MAX, PATHS_MAX, PathKey};
 
 use crate::error::PathText;
 use crate::{Error, Result};
@@ -91,14 +91,43 @@ impl Source {
     }
 
     /// The paths, sorted.
+    #[cfg(test)]
     pub(crate) fn paths(&self) -> &[Vec<u8>] {
         &self.paths
+    }
+
+    /// The paths as a snapshot names them: when a list is too long for that, the deepest folders
+    /// that hold them all and are few enough.
+    pub(crate) fn named(&self) -> Vec<Vec<u8>> {
+        let depth = |path: &Vec<u8>| path.iter().filter(|byte| **byte == b'/').count();
+        let deepest = self.paths.iter().map(depth).max().unwrap_or(0);
+        let fits = |paths: &[Vec<u8>]| {
+            paths.len() <= PATHS_MAX && paths.iter().map(Vec::len).sum::<usize>() <= NAMED_BYTES_MAX
+        };
+        let mut named = self.paths.clone();
+        for most in (1..deepest).rev() {
+            if fits(&named) {
+                return named;
+            }
+            for path in &mut named {
+                let end = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').nth(most);
+                if let Some((end, _)) = end {
+                    path.truncate(end);
+                }
+            }
+            named.sort();
+            named.dedup();
+        }
+        if fits(&named) { named } else { vec![b"/".to_vec()] }
     }
 
     pub(crate) fn into_root(self) -> Place {
         self.root
     }
 }
+
+/// A snapshot's descriptor has room for names, tags and so many bytes of paths.
+const NAMED_BYTES_MAX: usize = DESCRIPTOR_BYTES_MAX / 2;
 
 fn joined(components: &[Vec<u8>]) -> Vec<u8> {
     match components.is_empty() {
@@ -138,6 +167,20 @@ mod tests {
         assert_eq!(source(&["/x", "/"]).unwrap().paths(), [b"/"]);
         assert!(matches!(source(&["x"]), Err(Error::NotAbsolute { .. })));
         assert!(matches!(source(&["/x/../y"]), Err(Error::Path { .. })));
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_named_by_its_folders() {
+        let list = |folders: usize, files: usize| -> Vec<Vec<u8>> {
+            let of = |folder: usize| (0..files).map(move |f| format!("/srv/{folder}/d/{f}"));
+            (0..folders).flat_map(of).map(String::into_bytes).collect()
+        };
+        let named = |paths: &[Vec<u8>]| Source::new(paths).unwrap().named();
+        assert_eq!(named(&list(2, 2)).len(), 4);
+        assert_eq!(named(&list(2, 3000)), [&b"/srv/0/d"[..], b"/srv/1/d"]);
+        assert_eq!(named(&list(4097, 1)), [b"/srv"]);
+        let flat: Vec<_> = (0..5000).map(|n| format!("/{n}").into_bytes()).collect();
+        assert_eq!(named(&flat), [b"/"]);
     }
 
     #[test]

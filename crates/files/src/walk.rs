@@ -6,6 +6,7 @@
 //! is the names of one folder, and of each folder above it those subfolders that are still to come.
 //! What cannot be read is named among the problems and passed over. DESIGN.md §10.
 
+mod filter;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,11 @@ use rustix::io::Errno;
 
 use crate::Result;
 use crate::error::{Error, Problems};
-use crate::exclude::Matcher;
 use crate::source::{Place, Source, join};
 use crate::stat::Stat;
+pub(crate) use filter::Filter;
+use filter::Rules;
+pub use filter::{Exclusions, GitIgnore, MARKER_BYTES_MAX, Marker};
 use names::Names;
 
 /// Whether a walk goes on into file systems that are mounted within a path.
@@ -63,7 +66,7 @@ pub(crate) struct Folder {
 
 /// The walk.
 pub(crate) struct Walker<'a> {
-    matcher: &'a Matcher,
+    filter: &'a Filter,
     file_systems: FileSystems,
     levels: Vec<Level>,
     /// The key and path of the last level's folder.
@@ -89,6 +92,8 @@ struct Level {
     place: Option<Place>,
     /// The device of the path that this lies within.
     device: u64,
+    /// What `.gitignore` files say here.
+    rules: Option<Arc<Rules>>,
 }
 
 /// So many folders on the way down are kept open.
@@ -98,7 +103,7 @@ impl<'a> Walker<'a> {
     /// A walk that begins at the root of the file system.
     pub(crate) fn new(
         source: Source,
-        matcher: &'a Matcher,
+        filter: &'a Filter,
         file_systems: FileSystems,
         problems: &mut Problems,
     ) -> Result<Self> {
@@ -108,7 +113,7 @@ impl<'a> Walker<'a> {
         let found =
             Found { key: PathKey::root(), folder: folder.clone(), name: b".".to_vec(), stat };
         let mut walker = Self {
-            matcher,
+            filter,
             file_systems,
             levels: Vec::new(),
             key: PathKey::root(),
@@ -165,7 +170,7 @@ impl<'a> Walker<'a> {
         };
         let is_folder = stat.kind == EntryKind::Folder;
         if level.place.is_none() {
-            if !self.matcher.is_empty() && self.matcher.is_excluded(&path(), &name, is_folder) {
+            if self.filter.leaves_out(&folder, &name, &stat, level.rules.as_ref()) {
                 return None;
             }
         } else if is_path {
@@ -228,11 +233,18 @@ impl<'a> Walker<'a> {
             }
         }
         listing.sort();
+        let above = self.levels.last().and_then(|level| level.rules.as_ref());
+        let mut rules = None;
+        if place.is_none() {
+            self.filter.apply_markers(&folder, &mut listing, problems);
+            rules = self.filter.rules_in(&folder, &listing, above, problems);
+        }
         let identity = Stat::of(&folder.fd).map_or((0, 0), |stat| stat.identity());
         let device = stat.device;
         let subfolders = Names::default();
         let folder = Some(folder);
-        self.levels.push(Level { folder, identity, name, listing, subfolders, place, device });
+        let level = Level { folder, identity, name, listing, subfolders, place, device, rules };
+        self.levels.push(level);
         let deep = self.levels.len().checked_sub(FOLDERS_OPEN_MAX).filter(|level| *level > 0);
         if let Some(level) = deep {
             self.levels[level].folder = None;

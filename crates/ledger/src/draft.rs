@@ -5,6 +5,7 @@
 //! DESIGN §9.
 
 use format::{DomainId, Kind, ObjectRef, Ref, Seq, SessionId};
+use places::Time;
 
 /// A record to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Draft {
     pub payload: Vec<u8>,
     /// Who signs.
     pub author: Author,
+    /// The time that it claims; `None` for now.
+    pub claimed: Option<Time>,
 }
 
 /// Who signs a record.
@@ -46,6 +49,7 @@ impl Draft {
             drops: Vec::new(),
             payload: Vec::new(),
             author,
+            claimed: None,
         }
     }
 

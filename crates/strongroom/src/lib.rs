@@ -55,12 +55,13 @@ pub use crypto::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use files::{
-    BackupCounts, BackupOptions, BackupReport, Cancel, Case, Change, ChangeKind, Choice,
-    Comparison, Depth, Devices, Differences, Error as FilesError, ErrorKind as FilesErrorKind,
-    FileReader, ListedEntry, MOVES_LOOKED_AT_MAX, Moves, Overwrite, Owner, PathText, Patterns,
-    Privileges, Problem, Problems, Progress, Query, Quiet, RestoreCounts, RestoreOptions,
-    RestoreReport, Search, SizeBound, SnapshotUsage, Usage, absolute_path, backup, backup_stream,
-    comparison, diff, find, list, open_file, read_extra, restore, usage,
+    BackupCounts, BackupOptions, BackupReport, BlockDevices, Cancel, Case, Change, ChangeKind,
+    Choice, Comparison, Depth, Devices, Differences, Error as FilesError,
+    ErrorKind as FilesErrorKind, Exclusions, FileReader, GitIgnore, ListedEntry, MARKER_BYTES_MAX,
+    MOVES_LOOKED_AT_MAX, Marker, Moves, Overwrite, Owner, Parent, PathText, Pattern, Patterns,
+    Privileges, Problem, Problems, Progress, Query, Quiet, READ_THREADS_MAX, RestoreCounts,
+    RestoreOptions, RestoreReport, Search, SizeBound, SnapshotUsage, Usage, absolute_path, backup,
+    backup_stream, comparison, diff, find, list, open_file, read_extra, restore, usage,
 };
 pub use format::{
     Config, Counts, Descriptor, Digest, EntryKind, Extra, FileEntry, Kind as RecordKind,
@@ -83,6 +84,6 @@ pub use vault::{
     HurtPath, Inventory, KeepReason, LeftAloneReason, Paranoia, Period, Planned, Protection,
     Reader, Reading, Reported, Reporting, Retention, Snapshot, SnapshotStanding, Source,
     StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UtcOffset, Vault, Verdict, Verification,
-    VerifyOptions, VerifyProgress, check_label, foreign_names, open_slot, read_config, slots,
-    verify_keyless,
+    VerifyOptions, VerifyProgress, Written, check_label, foreign_names, open_slot, read_config,
+    slots, verify_keyless,
 };

@@ -145,7 +145,7 @@ impl Uploads {
     }
 
     /// Appends `commit`, with all that is not published yet.
-    pub(crate) fn commit(&self, descriptor: ChunkRef) -> Result<Commit> {
+    pub(crate) fn commit(&self, descriptor: ChunkRef, claimed: Option<Time>) -> Result<Commit> {
         let shared = &*self.inner.shared;
         let mut unpublished = lock(&self.inner.unpublished);
         let run = self.inner.put_run(&mut unpublished)?;
@@ -164,7 +164,8 @@ impl Uploads {
             if relies_on_trouble(shared, state) {
                 return Ok(None);
             }
-            Ok::<_, Error>(Some(Draft::commit(shared.session, needs.clone(), payload.clone())))
+            let draft = Draft::commit(shared.session, needs.clone(), payload.clone());
+            Ok::<_, Error>(Some(Draft { claimed, ..draft }))
         });
         let appended = match appended {
             Ok(appended) => appended,
@@ -350,6 +351,8 @@ impl Inner {
         }
         unpublished.last_record = shared.clock.now();
         unpublished.chunks = 0;
+        let published = run.iter().flat_map(|(_, run)| &run.packs).map(|pack| pack.stream_length);
+        shared.counters.bytes_published.fetch_add(published.sum(), Ordering::Relaxed);
         // From here on they are packs as any: also one's own may be lost.
         let own = run.iter().flat_map(|(_, run)| &run.packs).map(|listing| listing.name);
         lock(&shared.relied).extend(own);

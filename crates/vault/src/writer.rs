@@ -45,6 +45,8 @@ pub struct WriteOptions {
     pub paranoia: Paranoia,
     /// Whether anything is stored at all.
     pub rehearsal: Rehearsal,
+    /// The time that the snapshot claims to be of; `None` for when it is committed.
+    pub claimed: Option<Time>,
 }
 
 /// Whether a session stores anything.
@@ -66,6 +68,7 @@ pub struct Writer {
     member: crypto::MemberId,
     compression: Compression,
     paranoia: Paranoia,
+    claimed: Option<Time>,
 }
 
 /// What all threads of a session use.
@@ -113,8 +116,10 @@ pub(crate) struct Counters {
     pub(crate) bytes_stored: AtomicU64,
     pub(crate) chunks_known: AtomicU64,
     pub(crate) bytes_known: AtomicU64,
+    pub(crate) content_known: AtomicU64,
     pub(crate) packs: AtomicU64,
     pub(crate) bytes_uploaded: AtomicU64,
+    pub(crate) bytes_published: AtomicU64,
 }
 
 /// What a session has done so far.
@@ -130,10 +135,15 @@ pub struct Written {
     pub chunks_known: u64,
     /// Their bytes.
     pub bytes_known: u64,
+    /// How many of those bytes are content.
+    pub content_known: u64,
     /// Packs that were uploaded.
     pub packs: u64,
     /// Bytes of all objects that were uploaded.
     pub bytes_uploaded: u64,
+    /// Bytes in packs that a record names: the next session finds what they hold, however this
+    /// one ends.
+    pub bytes_published: u64,
 }
 
 /// What is to be said of a snapshot, beside what the session knows.
@@ -195,8 +205,8 @@ impl Writer {
             Rehearsal::Yes => None,
             Rehearsal::No => Some(Uploads::start(shared.clone())?),
         };
-        let WriteOptions { compression, paranoia, .. } = options;
-        Ok(Self { shared, uploads, lock, base, member, compression, paranoia })
+        let WriteOptions { compression, paranoia, claimed, .. } = options;
+        Ok(Self { shared, uploads, lock, base, member, compression, paranoia, claimed })
     }
 
     /// The session, and the id of the snapshot that it will make.
@@ -249,8 +259,10 @@ impl Writer {
             bytes_stored: read(&c.bytes_stored),
             chunks_known: read(&c.chunks_known),
             bytes_known: read(&c.bytes_known),
+            content_known: read(&c.content_known),
             packs: read(&c.packs),
             bytes_uploaded: read(&c.bytes_uploaded),
+            bytes_published: read(&c.bytes_published),
         }
     }
 
@@ -316,7 +328,7 @@ impl Writer {
             return Err(Error::Unstored { chunks });
         }
         self.finish_packs(uploads)?;
-        match uploads.commit(stored.chunk)? {
+        match uploads.commit(stored.chunk, self.claimed)? {
             Commit::Done(seq) => {
                 if let Some(lock) = self.lock.take() {
                     lock.remove();
@@ -327,17 +339,18 @@ impl Writer {
         }
     }
 
-    /// Ends the session without a snapshot. What it published stays for the next one.
+    /// Ends the session without a snapshot. What it published stays for the next one: all that was
+    /// uploaded, when there was no error. Says what was done.
     ///
     /// # Errors
     /// Those of the ledger. The session is then abandoned by the host's next one.
-    pub fn abandon(mut self) -> Result<()> {
-        let Some(uploads) = self.uploads.take() else { return Ok(()) };
+    pub fn abandon(mut self) -> Result<Written> {
+        let Some(uploads) = self.uploads.take() else { return Ok(self.written()) };
         uploads.abandon()?;
         if let Some(lock) = self.lock.take() {
             lock.remove();
         }
-        Ok(())
+        Ok(self.written())
     }
 }
 
@@ -393,6 +406,9 @@ impl<'writer> Lane<'writer> {
         if !shared.claim(&chunk)? {
             counters.chunks_known.fetch_add(1, Ordering::Relaxed);
             counters.bytes_known.fetch_add(length, Ordering::Relaxed);
+            if kind.is_content() {
+                counters.content_known.fetch_add(length, Ordering::Relaxed);
+            }
             return Ok(Stored { chunk, novelty: Novelty::Known });
         }
         counters.chunks_new.fetch_add(1, Ordering::Relaxed);

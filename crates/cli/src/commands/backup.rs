@@ -1,30 +1,35 @@
 //! `backup`: makes a snapshot of files and folders, or of what a program prints.
 //!
 //! Sources that cannot be read are named, the snapshot is made without them, and the run ends with
-//! exit code 3.
+//! exit code 3. What was typed is checked before any key is asked for.
 
+mod command;
+mod list;
+mod options;
 mod paths;
+mod report;
 mod stream;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use serde_json::json;
-use strongroom::{
-    BackupOptions, BackupReport, Compression, Paranoia, Patterns, backup, backup_stream,
-};
+use strongroom::{BackupOptions, BackupReport, READ_THREADS_MAX, Vault, backup, backup_stream};
 
-use crate::commands::init::pack_bytes;
 use crate::context::{Access, Context};
-use crate::exit::{Exit, Failure, Result};
-use crate::output::{Fields, Remark, Report, fields, problems, put_paths, short};
-use crate::progress::Display;
+use crate::exit::{Failure, Result};
+use crate::hooks::{HookArgs, Hooks};
+use crate::output::fields;
+use crate::progress::{Display, Meter};
+use crate::signals::Signal;
 use crate::sizes;
+use command::CommandOutput;
+use options::Plan;
 use paths::Paths;
+pub(crate) use report::BackedUp;
 use stream::StandardInput;
 
 /// Makes a snapshot of files and folders.
@@ -37,7 +42,7 @@ use stream::StandardInput;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to back up; - is standard input
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present_any = ["files_from", "files_from0"])]
     paths: Vec<OsString>,
     /// What the source is called [default: what this host is called in the vault]
     #[arg(long, value_name = "NAME")]
@@ -45,33 +50,80 @@ pub(crate) struct Args {
     /// A tag for the snapshot (again for more)
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
+    /// A file of paths to back up, one a line, - for standard input; # begins a remark
+    #[arg(long, value_name = "FILE")]
+    files_from: Vec<PathBuf>,
+    /// The same with a NUL after each path, as `find -print0` writes them
+    #[arg(long, value_name = "FILE")]
+    files_from0: Vec<PathBuf>,
     /// Leave out what matches (again for more)
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// The same, whatever the case of letters
+    #[arg(long, value_name = "GLOB")]
+    iexclude: Vec<String>,
     /// A file of patterns to leave out, one a line; ! before one takes it in again
     #[arg(long, value_name = "FILE")]
     exclude_file: Vec<PathBuf>,
+    /// Leave out what lies in folders that a CACHEDIR.TAG marks as caches
+    #[arg(long)]
+    exclude_caches: bool,
+    /// Leave out what lies beside a file of this name (that begins with HEADER)
+    #[arg(long, value_name = "NAME[:HEADER]")]
+    exclude_if_present: Vec<OsString>,
+    /// Leave out files of more than SIZE
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
+    exclude_larger_than: Option<u64>,
+    /// Leave out what the .gitignore files in the tree say
+    #[arg(long)]
+    gitignore: bool,
     /// Do not go into other file systems
     #[arg(long)]
     one_file_system: bool,
+    /// What to keep of block devices
+    #[arg(long, value_name = "WHAT", default_value = "metadata")]
+    block_devices: BlockDeviceChoice,
     /// What standard input is called: its path is /NAME
     #[arg(long, value_name = "NAME")]
     stdin_name: Option<OsString>,
+    /// Back up what a command prints: `--stdin-from-command -- COMMAND ARGUMENTS`
+    #[arg(long)]
+    stdin_from_command: bool,
     /// How hard to compress
     #[arg(long, value_name = "HOW", default_value = "default")]
     compression: CompressionChoice,
     /// The size of packs, 4MiB to 512MiB [default: the vault's]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
     pack_size: Option<u64>,
-    /// Say what would be read, and store nothing
-    #[arg(long)]
-    dry_run: bool,
+    /// How many threads read, cut and compress, up to 64 [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    read_threads: Option<std::num::NonZeroUsize>,
+    /// The snapshot to compare with, or none [default: the newest of the source]
+    #[arg(long, value_name = "SNAPSHOT")]
+    parent: Option<OsString>,
     /// Read all files, changed or not
     #[arg(long)]
     force: bool,
+    /// Take files for unchanged although their inode is another
+    #[arg(long)]
+    ignore_inode: bool,
+    /// Take files for unchanged although their ctime is another
+    #[arg(long)]
+    ignore_ctime: bool,
+    /// Make no snapshot when nothing changed at all
+    #[arg(long)]
+    skip_if_unchanged: bool,
+    /// The time that the snapshot claims to be of [default: now]
+    #[arg(long, value_name = "TIME")]
+    time: Option<String>,
+    /// Say what would be read and stored, and store nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Open all that was compressed again before it is stored, not only samples
     #[arg(long)]
     paranoid: bool,
+    #[command(flatten)]
+    hooks: HookArgs,
 }
 
 /// How hard to compress.
@@ -87,87 +139,169 @@ enum CompressionChoice {
     Max,
 }
 
+/// What to keep of block devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BlockDeviceChoice {
+    /// That they are devices, and their number
+    Metadata,
+    /// What they hold, as regular files
+    Content,
+}
+
+/// What a backup reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Input {
+    Files,
+    /// Standard input, under this name.
+    Standard(OsString),
+    /// What a command prints, under this name.
+    Command(OsString),
+}
+
 /// Makes a snapshot.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<BackedUp> {
+    let input = input(args)?;
+    let plan = Plan::new(args)?;
+    let known = fields(json!({ "name": args.name, "dry_run": args.dry_run }));
+    let hooks = Hooks::new(&args.hooks, context, "backup", &known);
+    hooks.around(context, || back_up(args, &input, plan, &hooks, context))
+}
+
+fn back_up(
+    args: &Args,
+    input: &Input,
+    plan: Plan,
+    hooks: &Hooks,
+    context: &Context,
+) -> Result<BackedUp> {
     let start = context.clock.now();
-    let from_stdin = standard_input(args)?;
-    let patterns = patterns(args)?;
-    let pack_size = args.pack_size.map(pack_bytes).transpose()?;
-    check_names(args)?;
-    let (paths, missing, patterns) = match &from_stdin {
-        Some(_) => (Vec::new(), 0, patterns),
-        None => {
-            let paths = Paths::resolve(&args.paths, context)?;
-            let patterns = paths.without_own(patterns, context)?;
-            (paths.absolute, paths.missing, patterns)
+    let (paths, missing, plan) = match input {
+        Input::Files => {
+            let typed = list::with_lists(args, context)?;
+            let paths = Paths::resolve(&typed, context)?;
+            let patterns = paths.without_own(plan.exclusions.patterns.clone(), context)?;
+            (paths.absolute, paths.missing, plan.with_patterns(patterns))
+        }
+        Input::Standard(name) | Input::Command(name) => {
+            (vec![[b"/", name.as_bytes()].concat()], 0, plan)
         }
     };
     let access = if args.dry_run { Access::Read } else { Access::Append };
-    let mut vault = context.open(access)?;
+    let mut vault = context.open(access).map_err(|failure| failure.when_stopped(NOTHING_KEPT))?;
     let name = args.name.clone().unwrap_or_else(|| context.default_name(&vault));
-    let options = BackupOptions {
-        tags: args.tag.clone(),
-        patterns,
-        one_file_system: args.one_file_system,
-        force: args.force,
-        compression: compression(args.compression),
-        paranoia: if args.paranoid { Paranoia::EveryFrame } else { Paranoia::Samples },
-        pack_size,
-        dry_run: args.dry_run,
-        ..BackupOptions::new(&name, paths.clone(), start)
-    };
+    let parent = plan.parent(&mut vault, context)?;
+    let usual = BackupOptions::new(&name, paths.clone(), start);
+    let options = BackupOptions { parent, ..plan.options(args, usual) };
     let display = Display::start(context, "files", None);
-    let (meter, cancel) = (display.meter(), context.signals.cancel());
-    let made = match &from_stdin {
-        None => backup(&mut vault, &options, meter, cancel),
-        Some(called) => {
-            let mut input = StandardInput::new(&context.signals);
-            backup_stream(&mut vault, &options, called.as_bytes(), &mut input, meter, cancel)
-        }
-    };
+    let meter = display.shared_meter();
+    let leaving = context.signals.leave_when_late(last_words(meter.clone(), hooks, context));
+    let made = make(args, input, &mut vault, &options, &meter, context);
+    drop(leaving);
     let elapsed = meter.elapsed();
     drop(display);
-    let report = made.map_err(|error| {
-        // Reading standard input ends with an error of its own when a signal stops it.
+    let report = made.map_err(|failure| {
+        // Reading a stream ends with an error of its own when a signal stops it.
         let failure = match context.check_stopped() {
             Err(stopped) => stopped,
-            Ok(()) => error.into(),
+            Ok(()) => failure,
         };
-        failure.when_stopped("no snapshot was made; what was stored is kept for the next backup")
+        failure.when_stopped(&kept(&meter))
     })?;
-    let paths = from_stdin.map_or(paths, |called| vec![[b"/", called.as_bytes()].concat()]);
     context.hear_warnings(&vault);
     let problems_most = context.output.problems_most();
     let is_rehearsal = args.dry_run;
     Ok(BackedUp { report, name, paths, missing, is_rehearsal, elapsed, problems_most })
 }
 
-/// The name of standard input, when that is the source.
-fn standard_input(args: &Args) -> Result<Option<OsString>> {
+/// What a backup that was stopped leaves behind.
+fn kept(meter: &Meter) -> String {
+    match meter.bytes_published() {
+        0 => NOTHING_KEPT.to_owned(),
+        bytes => format!(
+            "no snapshot was made; {} that were stored are kept for the next backup",
+            sizes::show(bytes)
+        ),
+    }
+}
+
+const NOTHING_KEPT: &str =
+    "no snapshot was made, and nothing was stored yet: the next backup begins anew";
+
+/// Ends the program when a signal finds the backup in something that takes its time, such as a
+/// slow disk. The session stays open; the host's next one closes it.
+fn last_words(
+    meter: Arc<Meter>,
+    hooks: &Hooks,
+    context: &Context,
+) -> impl FnOnce(Signal) + Send + 'static {
+    let (hooks, output) = (hooks.clone(), context.output);
+    move |signal| {
+        meter.hide();
+        let failure = Failure::cancelled().stopped_by(signal).with_hint(kept(&meter));
+        output.failure(&failure);
+        hooks.on_failure(&failure);
+        std::process::exit(failure.exit.code().into());
+    }
+}
+
+fn make(
+    args: &Args,
+    input: &Input,
+    vault: &mut Vault,
+    options: &BackupOptions,
+    meter: &Meter,
+    context: &Context,
+) -> Result<BackupReport> {
+    let cancel = context.signals.cancel();
+    match input {
+        Input::Files => Ok(backup(vault, options, meter, cancel)?),
+        Input::Standard(called) => {
+            let mut stream = StandardInput::of_process(&context.signals);
+            Ok(backup_stream(vault, options, called.as_bytes(), &mut stream, meter, cancel)?)
+        }
+        Input::Command(called) => {
+            let mut stream = CommandOutput::of(&args.paths, &context.signals)?;
+            let made = backup_stream(vault, options, called.as_bytes(), &mut stream, meter, cancel);
+            // Why the command failed says more than that its output could not be read.
+            match (stream.failure(), made) {
+                (Some(failure), _) => Err(failure),
+                (None, made) => Ok(made?),
+            }
+        }
+    }
+}
+
+/// What is to be read, as far as the options fit together.
+fn input(args: &Args) -> Result<Input> {
+    let has_lists = !args.files_from.is_empty() || !args.files_from0.is_empty();
     let is_stdin = args.paths.iter().any(|path| path == "-");
-    match (is_stdin, &args.stdin_name) {
-        (false, None) => Ok(None),
-        (true, Some(_)) if args.paths.len() > 1 => Err(Failure::usage(
-            "standard input and other paths do not go into one snapshot",
-            "give - alone, and back the other paths up on their own",
-        )),
-        (true, Some(_)) if args.dry_run => Err(Failure::usage(
-            "standard input is read once: there is no --dry-run of it",
-            "leave --dry-run out",
-        )),
-        (true, Some(name)) if !is_file_name(name) => Err(Failure::usage(
-            format!("--stdin-name {name:?} is not a file's name"),
-            "give a name without /, such as --stdin-name db.sql",
-        )),
-        (true, Some(name)) => Ok(Some(name.clone())),
-        (true, None) => Err(Failure::usage(
-            "standard input has no name",
-            "give --stdin-name NAME, such as `dump | strongroom backup - --stdin-name db.sql`",
-        )),
-        (false, Some(_)) => Err(Failure::usage(
+    let is_stream = is_stdin || args.stdin_from_command;
+    let is_alone = args.stdin_from_command || args.paths.len() == 1;
+    match &args.stdin_name {
+        Some(_) if !is_stream => Err(Failure::usage(
             "--stdin-name names standard input, but the path is not -",
             "give - as the path, or leave --stdin-name out",
         )),
+        None if !is_stream => Ok(Input::Files),
+        None if is_stdin && !args.stdin_from_command => Err(Failure::usage(
+            "standard input has no name",
+            "give --stdin-name NAME, such as `dump | strongroom backup - --stdin-name db.sql`",
+        )),
+        _ if !is_alone || has_lists => Err(Failure::usage(
+            "standard input and other paths do not go into one snapshot",
+            "give - alone, and back the other paths up on their own",
+        )),
+        _ if args.dry_run => Err(Failure::usage(
+            "standard input is read once: there is no --dry-run of it",
+            "leave --dry-run out",
+        )),
+        Some(name) if !is_file_name(name) => Err(Failure::usage(
+            format!("--stdin-name {name:?} is not a file's name"),
+            "give a name without /, such as --stdin-name db.sql",
+        )),
+        Some(name) if args.stdin_from_command => Ok(Input::Command(name.clone())),
+        Some(name) => Ok(Input::Standard(name.clone())),
+        None => command::default_name(&args.paths).map(Input::Command),
     }
 }
 
@@ -175,128 +309,9 @@ fn is_file_name(name: &OsStr) -> bool {
     !matches!(name.as_bytes(), b"" | b"." | b"..") && !name.as_bytes().contains(&b'/')
 }
 
-fn check_names(args: &Args) -> Result<()> {
-    if let Some(name) = &args.name {
-        strongroom::check_label("the name", name)?;
-    }
-    for tag in &args.tag {
-        strongroom::check_label("the tag", tag)?;
-    }
-    Ok(())
-}
-
-fn patterns(args: &Args) -> Result<Patterns> {
-    let mut patterns = Patterns::new();
-    for path in &args.exclude_file {
-        let lines = std::fs::read_to_string(path).map_err(|error| Failure::local(path, &error))?;
-        patterns = patterns.exclude_lines(&lines);
-    }
-    Ok(args.exclude.iter().fold(patterns, |all, glob| all.exclude(glob)))
-}
-
-fn compression(choice: CompressionChoice) -> Compression {
-    match choice {
-        CompressionChoice::None => Compression::None,
-        CompressionChoice::Fast => Compression::Fast,
-        CompressionChoice::Default => Compression::Default,
-        CompressionChoice::Max => Compression::Max,
-    }
-}
-
-/// The snapshot that was made.
-pub(crate) struct BackedUp {
-    report: BackupReport,
-    name: String,
-    paths: Vec<Vec<u8>>,
-    /// How many of the paths do not exist.
-    missing: u64,
-    is_rehearsal: bool,
-    elapsed: Duration,
-    problems_most: usize,
-}
-
-impl Report for BackedUp {
-    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let counts = &self.report.counts;
-        let what = match self.report.snapshot {
-            Some(id) => format!("snapshot {} of {}", short(id), self.name),
-            None => format!("would make a snapshot of {}", self.name),
-        };
-        writeln!(
-            out,
-            "{what}: {} new, {} changed, {} unchanged",
-            sizes::plural(counts.files_new, "file"),
-            sizes::count(counts.files_changed),
-            sizes::count(counts.files_unchanged),
-        )?;
-        if self.is_rehearsal {
-            return writeln!(out, "{} in all", sizes::show(counts.bytes));
-        }
-        writeln!(
-            out,
-            "{} in all, {} read, {} new, {} stored, in {:.1} s",
-            sizes::show(counts.bytes),
-            sizes::show(counts.bytes_read),
-            sizes::show(counts.bytes_new),
-            sizes::show(counts.bytes_stored),
-            self.elapsed.as_secs_f64(),
-        )
-    }
-
-    fn fields(&self) -> Fields {
-        let (report, counts) = (&self.report, &self.report.counts);
-        let mut fields = fields(json!({
-            "snapshot": report.snapshot.map(|id| id.to_string()),
-            "seq": report.seq.map(|seq| seq.0),
-            "base": report.base.map(|id| id.to_string()),
-            "base_problem": report.base_problem,
-            "dry_run": self.is_rehearsal,
-            "name": self.name,
-            "files_new": counts.files_new,
-            "files_changed": counts.files_changed,
-            "files_unchanged": counts.files_unchanged,
-            "folders": counts.folders,
-            "others": counts.others,
-            "bytes": counts.bytes,
-            "bytes_read": counts.bytes_read,
-            "bytes_new": counts.bytes_new,
-            "bytes_stored": counts.bytes_stored,
-            "problems": problems(&report.problems),
-            "problems_total": report.problems.total(),
-            "seconds": self.elapsed.as_secs_f64(),
-        }));
-        put_paths(&mut fields, "paths", &self.paths);
-        fields
-    }
-
-    fn exit(&self) -> Exit {
-        match self.report.is_complete() {
-            true => Exit::Done,
-            false => Exit::Incomplete,
-        }
-    }
-
-    fn remarks(&self) -> Vec<Remark> {
-        let report = &self.report;
-        let mut remarks = Vec::new();
-        if let Some(problem) = &report.base_problem {
-            let text = format!("the snapshot before could not be used: {problem}");
-            remarks.push(Remark::new(text).hint("all files were read instead"));
-        }
-        remarks.extend(Remark::of_problems(&report.problems, self.problems_most));
-        match report.problems.total() {
-            0 => {}
-            total => remarks.push(
-                Remark::new(format!(
-                    "incomplete: {} could not be read, or changed meanwhile",
-                    sizes::plural(total, "path")
-                ))
-                .hint(match self.missing {
-                    missing if missing == total => "check how they are spelled",
-                    _ => "run it as a user who may read them, or leave them out with --exclude",
-                }),
-            ),
-        }
-        remarks
-    }
+fn threads(text: &str) -> Result<std::num::NonZeroUsize, String> {
+    let threads = text.parse().ok().filter(|threads| (1..=READ_THREADS_MAX).contains(threads));
+    threads
+        .and_then(std::num::NonZeroUsize::new)
+        .ok_or_else(|| format!("a number of threads is 1 to {READ_THREADS_MAX}"))
 }

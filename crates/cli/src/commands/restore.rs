@@ -18,6 +18,7 @@ use strongroom::{
 use crate::commands::cat;
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
+use crate::hooks::{HookArgs, Hooks};
 use crate::output::{Fields, Remark, Report, fields, problems, show_path};
 use crate::progress::Display;
 use crate::selector::Selector;
@@ -80,6 +81,8 @@ pub(crate) struct Args {
     /// Restore device files too
     #[arg(long)]
     devices: bool,
+    #[command(flatten)]
+    hooks: HookArgs,
 }
 
 /// What to do with files that are there already.
@@ -108,10 +111,12 @@ enum OwnerChoice {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Box<dyn Report>> {
     let selector = Selector::parse(&args.snapshot)?;
     check(args)?;
-    match args.to.as_os_str() == "-" {
-        true => Ok(Box::new(cat::print(&selector, context)?)),
-        false => Ok(Box::new(into_folder(args, &selector, context)?)),
+    if args.to.as_os_str() == "-" {
+        return Ok(Box::new(cat::print(&selector, context)?));
     }
+    let known = fields(json!({ "target": args.to.to_string_lossy(), "dry_run": args.dry_run }));
+    let hooks = Hooks::new(&args.hooks, context, "restore", &known);
+    Ok(Box::new(hooks.around(context, || into_folder(args, &selector, context))?))
 }
 
 /// Refuses what makes no sense together.

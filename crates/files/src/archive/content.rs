@@ -1,6 +1,7 @@
 //! Cuts a stream into chunks and stores them, with one buffer per thread whatever the file's size.
 //!
-//! A file of few chunks names them in its entry; one of many names a recipe. DESIGN.md §7, §8.
+//! A file of few chunks names them in its entry; one of many names a recipe. The chunks of a long
+//! one are shared out to idle threads (`share.rs`). DESIGN.md §7, §8.
 
 use std::cell::RefCell;
 
@@ -10,13 +11,16 @@ use format::{CHUNK_BYTES_MAX, CHUNKS_INLINE_MAX, ChunkKind, Content};
 use tree::{Boundary, NodeSink, RecipeBuilder};
 use vault::{Lane, Writer};
 
+use super::share::{Job, Pending, Share};
 use crate::nodes::tree_error;
 use crate::progress::{Cancel, Progress};
 use crate::{Error, Result};
 
 /// Stores the content of one file after another.
 pub(crate) struct ContentStore<'a> {
+    writer: &'a Writer,
     lane: RefCell<Lane<'a>>,
+    share: Option<Share>,
     chunker: Chunker,
     recipes: Boundary,
     buffer: Vec<u8>,
@@ -47,7 +51,9 @@ impl<'a> ContentStore<'a> {
     pub(crate) fn new(writer: &'a Writer, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
         let (leaf, interior) = writer.trees().recipes;
         Self {
+            writer,
             lane: RefCell::new(writer.lane()),
+            share: None,
             chunker: writer.chunker(),
             recipes: Boundary::new(writer.tree_key(), leaf, interior),
             // Zeroed pages that no read fills are never touched.
@@ -57,30 +63,58 @@ impl<'a> ContentStore<'a> {
         }
     }
 
+    /// From here on chunks of long files are shared out.
+    pub(crate) fn share_out(&mut self, share: Share) {
+        self.share = Some(share);
+    }
+
+    /// From here on no chunks are shared out.
+    pub(crate) fn share_no_more(&mut self) {
+        self.share = None;
+    }
+
+    /// Stores a chunk that another thread cut.
+    pub(crate) fn help(&self, job: Job) {
+        let stored = self.cancel.check().and_then(|()| store_chunk(&self.lane, &job.bytes));
+        job.answer(stored);
+    }
+
     /// Stores what `read` gives until it gives nothing, and says how long that was.
     pub(crate) fn store<E>(
         &mut self,
         mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
     ) -> Result<(Content, u64), ContentError<E>> {
-        let Self { lane, chunker, recipes, buffer, progress, cancel } = self;
+        let Self { writer, lane, share, chunker, recipes, buffer, progress, cancel } = self;
+        let lane = &*lane;
         chunker.reset();
         let mut list = ChunkList { lane, boundary: recipes, chunks: Vec::new(), recipe: None };
+        let mut store = |chunk: &[u8]| store_chunk(lane, chunk);
+        let mut pending = Pending::new(None);
         let (mut filled, mut length) = (0, 0);
         loop {
-            let (count, end) = fill(&mut buffer[filled..], &mut read, cancel)?;
+            let (count, end) = fill(&mut buffer[filled..], &mut read, cancel, *progress)?;
             filled += count;
             length += count as u64;
-            progress.bytes_done(count as u64);
+            if end == Stream::Continues {
+                pending.share_with(share.as_ref());
+            }
             let mut start = 0;
             for &cut in chunker.cut(&buffer[..filled], end) {
+                cancel.check()?;
                 let next = start + cut as usize;
-                let stored = lane.borrow_mut().store(ChunkKind::Content, &buffer[start..next]);
-                list.push(stored.map_err(Error::from)?.chunk.id, cut)?;
+                pending.push(&buffer[start..next], &mut store)?;
+                while let Some((chunk, length)) = pending.pop_named(&mut store)? {
+                    list.push(chunk, length)?;
+                }
                 start = next;
             }
             if end == Stream::Ends {
+                while let Some((chunk, length)) = pending.pop(&mut store)? {
+                    list.push(chunk, length)?;
+                }
                 return Ok((list.finish()?, length));
             }
+            progress.written(&writer.written());
             buffer.copy_within(start..filled, 0);
             filled -= start;
             if filled == buffer.len() {
@@ -101,11 +135,16 @@ impl<'a> ContentStore<'a> {
     }
 }
 
+fn store_chunk(lane: &RefCell<Lane<'_>>, chunk: &[u8]) -> Result<ChunkId> {
+    Ok(lane.borrow_mut().store(ChunkKind::Content, chunk)?.chunk.id)
+}
+
 /// Reads until the buffer is full or the stream ends.
 fn fill<E>(
     buffer: &mut [u8],
     read: &mut impl FnMut(&mut [u8]) -> Result<usize, E>,
     cancel: &Cancel,
+    progress: &dyn Progress,
 ) -> Result<(usize, Stream), ContentError<E>> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -113,7 +152,10 @@ fn fill<E>(
         cancel.check()?;
         match read(&mut buffer[filled..]).map_err(ContentError::Source)? {
             0 => return Ok((filled, Stream::Ends)),
-            count => filled += count,
+            count => {
+                filled += count;
+                progress.bytes_done(count as u64);
+            }
         }
     }
     Ok((filled, Stream::Continues))

@@ -5,11 +5,10 @@ use std::num::NonZeroUsize;
 use crypto::{DomainId, SessionId};
 use format::{EntryKind, Seq};
 use places::Time;
-use vault::{Compression, Paranoia, Written};
+use vault::{Compression, Paranoia, Snapshot, Written};
 
 use crate::error::Problems;
-use crate::exclude::Patterns;
-use crate::walk::FileSystems;
+use crate::walk::{Exclusions, FileSystems};
 
 /// What to back up, and how.
 #[derive(Clone, Debug)]
@@ -21,9 +20,13 @@ pub struct BackupOptions {
     /// Tags of the snapshot.
     pub tags: Vec<String>,
     /// What is passed over.
-    pub patterns: Patterns,
+    pub exclusions: Exclusions,
     /// Whether folders on which another file system is mounted are kept as empty folders.
     pub one_file_system: bool,
+    /// What becomes of block devices.
+    pub block_devices: BlockDevices,
+    /// Which snapshot files are compared with.
+    pub parent: Parent,
     /// Whether all files are read, unchanged or not.
     pub force: bool,
     /// Whether a file may be unchanged although its inode's number is another.
@@ -40,10 +43,36 @@ pub struct BackupOptions {
     pub paranoia: Paranoia,
     /// How many threads read; one per core when `None`.
     pub read_threads: Option<NonZeroUsize>,
-    /// When the backup began, as it will claim.
+    /// When the backup began. The next backup relies on it, so it is never a pretended time.
     pub start: Time,
-    /// Whether to walk and compare only, and write nothing.
+    /// The time that the snapshot claims to be of; `None` for when it is committed.
+    pub claimed: Option<Time>,
+    /// Whether no snapshot is made when its tree would be the base's.
+    pub skip_if_unchanged: bool,
+    /// Whether all is done but storing: what would be new is read, named and compressed.
     pub dry_run: bool,
+}
+
+/// What becomes of block devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BlockDevices {
+    /// They are kept as devices: a number, no content.
+    #[default]
+    Metadata,
+    /// They are read and kept as regular files of what they hold.
+    Content,
+}
+
+/// Which snapshot a backup compares files with, and builds on.
+#[derive(Clone, Debug, Default)]
+pub enum Parent {
+    /// The newest of the same source.
+    #[default]
+    Newest,
+    /// None: all files are read.
+    None,
+    /// This one, when it is of the backup's domain.
+    Snapshot(Box<Snapshot>),
 }
 
 impl BackupOptions {
@@ -53,8 +82,10 @@ impl BackupOptions {
             name: name.into(),
             paths,
             tags: Vec::new(),
-            patterns: Patterns::new(),
+            exclusions: Exclusions::default(),
             one_file_system: false,
+            block_devices: BlockDevices::default(),
+            parent: Parent::default(),
             force: false,
             ignore_inode: false,
             ignore_ctime: false,
@@ -64,6 +95,8 @@ impl BackupOptions {
             paranoia: Paranoia::default(),
             read_threads: None,
             start,
+            claimed: None,
+            skip_if_unchanged: false,
             dry_run: false,
         }
     }
@@ -79,14 +112,16 @@ impl BackupOptions {
     }
 }
 
-/// More threads than this read no faster.
-const READ_THREADS_MAX: usize = 64;
+/// More threads than this read no faster: so many are used at most.
+pub const READ_THREADS_MAX: usize = 64;
 
 /// What a backup did.
 #[derive(Clone, Debug, Default)]
 pub struct BackupReport {
-    /// The snapshot; `None` after a dry run.
+    /// The snapshot; `None` after a dry run, and where nothing changed.
     pub snapshot: Option<SessionId>,
+    /// The snapshot that holds the very same tree, so that none was made.
+    pub unchanged_since: Option<SessionId>,
     /// The number of its commit.
     pub seq: Option<Seq>,
     /// The snapshot that this one was compared with.
@@ -116,7 +151,9 @@ pub struct BackupCounts {
     pub bytes: u64,
     /// How many bytes of content were read.
     pub bytes_read: u64,
-    /// How many bytes of chunks the vault did not hold yet.
+    /// How many of those bytes the vault held already.
+    pub bytes_known: u64,
+    /// How many bytes of chunks the vault did not hold yet; metadata too.
     pub bytes_new: u64,
     /// How many bytes they take in packs, compressed.
     pub bytes_stored: u64,
@@ -170,6 +207,7 @@ impl BackupReport {
     }
 
     pub(crate) fn take_written(&mut self, written: &Written) {
+        self.counts.bytes_known = written.content_known;
         self.counts.bytes_new = written.bytes_new;
         self.counts.bytes_stored = written.bytes_stored;
     }

@@ -11,6 +11,8 @@ use vault::{Reader, Writer};
 use super::assemble::Assembly;
 use super::base::{Base, is_stored};
 use super::batch::{Batch, Done, Item, Work};
+use super::options::BlockDevices;
+use super::share::Share;
 use super::worker::Worker;
 use super::{Archiver, BackupReport, boundary};
 use crate::source::Source;
@@ -37,11 +39,16 @@ impl Archiver<'_> {
         let (to_workers, batches) = bounded::<Batch>(queued);
         let (results, from_workers) = unbounded::<Done>();
         std::thread::scope(|scope| {
+            let share = Share::among(threads);
             for _ in 0..threads {
-                let (batches, results) = (batches.clone(), results.clone());
-                scope.spawn(move || self.work(writer, &batches, &results));
+                let (batches, results, share) = (batches.clone(), results.clone(), share.clone());
+                let worker = Worker::new(self, writer).on_base(reader, base.domain());
+                scope.spawn(move || {
+                    let _alarm = Alarm(&results);
+                    worker.work(&batches, &results, share);
+                });
             }
-            drop((batches, results));
+            drop((batches, results, share));
             let mut lane = writer.lane();
             let builder = Builder::new(boundary(writer), lane.nodes());
             let mut pass = Pass {
@@ -60,24 +67,6 @@ impl Archiver<'_> {
             lane.flush()?;
             Ok(built)
         })
-    }
-
-    /// A reading thread's life: until there are no more batches.
-    fn work(&self, writer: &Writer, batches: &Receiver<Batch>, results: &Sender<Done>) {
-        let mut worker = Worker::new(self, writer);
-        let _alarm = Alarm(results);
-        for batch in batches {
-            let done = worker.run(batch);
-            let is_over = done.error.is_some();
-            // Nobody listens once the pass has failed.
-            if results.send(done).is_err() || is_over {
-                return;
-            }
-        }
-        if let Err(error) = worker.flush() {
-            let last = Done { number: u64::MAX, error: Some(error), ..Done::default() };
-            let _ = results.send(last);
-        }
     }
 }
 
@@ -139,6 +128,12 @@ impl<K: NodeSink<Error = vault::Error>> Pass<'_, '_, K> {
     fn decide(&mut self, found: Found) -> Result<Item> {
         let entry = self.base.entry(&found.key);
         let is_regular = found.stat.kind == EntryKind::File;
+        if found.stat.kind == EntryKind::BlockDevice
+            && self.archiver.options.block_devices == BlockDevices::Content
+        {
+            // What a device holds may have changed whatever its times say.
+            return Ok(Item { found, work: Work::Read(entry.map(Box::new)) });
+        }
         if self.assembly.is_known_inode(&found.stat) {
             return Ok(Item { found, work: Work::Link(entry.map(Box::new)) });
         }
@@ -201,6 +196,7 @@ impl<K: NodeSink<Error = vault::Error>> Pass<'_, '_, K> {
         if let Some(error) = done.error.take() {
             return Err(error);
         }
+        self.archiver.progress.written(&self.writer.written());
         self.assembly.take(done, &mut self.report)
     }
 }

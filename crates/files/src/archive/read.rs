@@ -1,8 +1,8 @@
 //! Reads one file: its content, and what else the file system says of it.
 //!
 //! A file is stat'ed when it is open and again when it was read; the entry says what the first stat
-//! said, so that a change in between makes the next backup read it again. Holes are not read.
-//! DESIGN.md §10.
+//! said, so that a change in between makes the next backup read it again. Holes are not read. A
+//! block device that is read becomes a regular file of what it holds. DESIGN.md §10.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub(crate) enum ReadFile {
     Unreadable(String),
 }
 
-/// Reads a regular file into the vault.
+/// Reads a regular file into the vault, or a block device as one.
 pub(crate) fn read_file(
     store: &mut ContentStore<'_>,
     owners: &Owners,
@@ -44,24 +44,34 @@ pub(crate) fn read_file(
         Err(Errno::NOENT) => return Ok(ReadFile::Vanished),
         Err(error) => return Ok(ReadFile::Unreadable(describe(error))),
     };
-    if stat.kind != EntryKind::File {
-        let reason = "became something else than a regular file during the backup";
+    if (stat.kind, stat.special) != (found.stat.kind, found.stat.special) {
+        let reason = "became something else than it was during the backup";
         return Ok(ReadFile::Unreadable(reason.to_owned()));
     }
-    let mut holes = if stat.is_sparse() { holes_of(&file, stat.size) } else { Vec::new() };
-    let mut source = FileSource::new(&file, &holes, stat.size);
+    let is_device = stat.kind == EntryKind::BlockDevice;
+    let size = match is_device.then(|| device_bytes(&file)) {
+        None => stat.size,
+        Some(Ok(size)) => size,
+        Some(Err(error)) => return Ok(ReadFile::Unreadable(describe(error))),
+    };
+    let mut holes = if stat.is_sparse() { holes_of(&file, size) } else { Vec::new() };
+    let mut source = FileSource::new(&file, &holes, size);
     let (content, bytes_read) = match store.store(|buffer| source.read(buffer)) {
         Ok(stored) => stored,
         Err(ContentError::Vault(error)) => return Err(error),
         Err(ContentError::Source(error)) => return Ok(ReadFile::Unreadable(describe(error))),
     };
     let end = source.end();
-    let is_as_before = Stat::of(&file).is_ok_and(|after| after.is_same_state(&stat));
-    if end < stat.size || !is_as_before {
+    // A device has no times of its content: a change while it is read cannot be seen.
+    let is_as_before = is_device || Stat::of(&file).is_ok_and(|after| after.is_same_state(&stat));
+    if end < size || !is_as_before {
         problems.add(&found.path(), "changed while it was read; it is kept as it was read");
     }
     cut_holes(&mut holes, end);
     let mut entry = stat.entry(owners);
+    if is_device {
+        entry = FileEntry { kind: EntryKind::File, device: 0, link: None, ..entry };
+    }
     entry.size = end;
     entry.content = content;
     let xattrs = xattrs_of(&file).unwrap_or_else(|error| {
@@ -72,24 +82,24 @@ pub(crate) fn read_file(
     Ok(ReadFile::Entry { entry: Box::new(entry), identity: stat.identity(), bytes_read })
 }
 
-/// Reads the attributes of a file whose content is not read again. Its holes are the base's.
+/// How many bytes a block device holds.
+fn device_bytes(device: &OwnedFd) -> Result<u64, Errno> {
+    rustix::fs::seek(device, rustix::fs::SeekFrom::End(0))
+}
+
+/// Reads the attributes of a file whose content is not read again. All else of `extra`, such as
+/// its holes, is the base's.
 pub(crate) fn refresh_xattrs(
     store: &ContentStore<'_>,
     found: &Found,
+    extra: Extra,
     entry: &mut FileEntry,
 ) -> Result<()> {
-    let mut extra = match &entry.extra {
-        ExtraAt::None => Extra::default(),
-        ExtraAt::Inline(extra) => extra.clone(),
-        // What lies in a chunk is long and rarely changes: it stays as it is.
-        ExtraAt::Chunk(_) => return Ok(()),
-    };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let xattrs = open_quietly(&found.folder.fd, &found.name, flags).and_then(xattrs_of);
     if let Ok(xattrs) = xattrs {
-        extra.xattrs = xattrs;
         entry.extra = ExtraAt::None;
-        place_extra(store, entry, extra)?;
+        place_extra(store, entry, Extra { xattrs, ..extra })?;
     }
     Ok(())
 }

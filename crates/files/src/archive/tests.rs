@@ -6,7 +6,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+mod options;
 mod races;
+mod shared;
 mod vaults;
 
 use super::*;

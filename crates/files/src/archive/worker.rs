@@ -4,15 +4,19 @@
 
 use std::io::Read;
 
-use format::FileEntry;
-use vault::Writer;
+use crossbeam_channel::{Receiver, Sender, select};
+use crypto::DomainId;
+use format::{Extra, ExtraAt, FileEntry};
+use vault::{Reader, Writer};
 
 use super::Archiver;
 use super::batch::{Batch, Done, DoneEntry, Item, Names, Work};
 use super::content::ContentStore;
 use super::options::Change;
 use super::read::{ReadFile, describe_file, read_file, refresh_xattrs, stream_entry, stream_error};
+use super::share::{Job, Share};
 use crate::Result;
+use crate::content::read_extra;
 use crate::owners::Owners;
 use crate::progress::{Cancel, Progress};
 use crate::stat::Stat;
@@ -24,12 +28,15 @@ pub(crate) struct Worker<'a> {
     owners: &'a Owners,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
+    /// Reads what the base's entries only name.
+    base: Option<(&'a Reader, DomainId)>,
 }
 
 impl<'a> Worker<'a> {
     pub(crate) fn new(archiver: &'a Archiver<'_>, writer: &'a Writer) -> Self {
         let Archiver { owners, progress, cancel, .. } = archiver;
         Self {
+            base: None,
             store: ContentStore::new(writer, *progress, cancel),
             owners,
             progress: *progress,
@@ -37,8 +44,51 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// The same, for entries that come from a base of this domain.
+    pub(crate) fn on_base(self, reader: &'a Reader, domain: DomainId) -> Self {
+        Self { base: Some((reader, domain)), ..self }
+    }
+
+    /// Works until there are no more batches and no other thread has chunks to share.
+    pub(crate) fn work(mut self, batches: &Receiver<Batch>, results: &Sender<Done>, share: Share) {
+        let jobs = share.jobs();
+        self.store.share_out(share);
+        loop {
+            select! {
+                recv(jobs) -> job => if let Ok(job) = job { self.store.help(job) },
+                recv(batches) -> batch => {
+                    let Ok(batch) = batch else { break };
+                    let done = self.run(batch);
+                    let is_over = done.error.is_some();
+                    // Nobody listens once the pass has failed.
+                    if results.send(done).is_err() || is_over {
+                        return;
+                    }
+                }
+            }
+        }
+        self.store.share_no_more();
+        if let Err(error) = self.help(&jobs) {
+            let last = Done { number: u64::MAX, error: Some(error), ..Done::default() };
+            let _ = results.send(last);
+        }
+    }
+
+    /// Stores chunks that others cut, until nobody shares any more.
+    pub(crate) fn help(&self, jobs: &Receiver<Job>) -> Result<()> {
+        for job in jobs {
+            self.store.help(job);
+        }
+        self.flush()
+    }
+
+    /// From here on chunks of long files are shared out.
+    pub(crate) fn share_out(&mut self, share: Share) {
+        self.store.share_out(share);
+    }
+
     /// Does all that a batch asks for.
-    pub(crate) fn run(&mut self, batch: Batch) -> Done {
+    fn run(&mut self, batch: Batch) -> Done {
         let mut done = Done { number: batch.number, ..Done::default() };
         done.entries.reserve(batch.items.len());
         let files = batch.items.len() as u64;
@@ -80,10 +130,14 @@ impl<'a> Worker<'a> {
                 done.entries.push(DoneEntry::Link { key: found.key, path, stat, base });
             }
             Work::Reuse(mut known) => {
-                self.progress.bytes_skipped(found.stat.size);
                 if known.ctime != found.stat.ctime {
-                    refresh_xattrs(&self.store, &found, &mut known)?;
+                    // Whose extra metadata cannot be read any more is read as a whole.
+                    let Some(extra) = self.extra_of(&found, &known) else {
+                        return self.item(Item { found, work: Work::Read(Some(known)) }, done);
+                    };
+                    refresh_xattrs(&self.store, &found, extra, &mut known)?;
                 }
+                self.progress.bytes_skipped(found.stat.size);
                 let entry = self.reused(*known, &found.stat);
                 done.push(&found, entry, Change::Unchanged);
             }
@@ -102,6 +156,18 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The base's extra metadata of a file, where it can be read.
+    fn extra_of(&self, found: &Found, known: &FileEntry) -> Option<Extra> {
+        match (&known.extra, self.base) {
+            (ExtraAt::None, _) => Some(Extra::default()),
+            (ExtraAt::Inline(extra), _) => Some(extra.clone()),
+            (ExtraAt::Chunk(_), None) => None,
+            (ExtraAt::Chunk(_), Some((reader, domain))) => {
+                read_extra(reader, domain, &found.path(), known).ok()
+            }
+        }
     }
 
     /// An entry with the base's content and attributes; all else is the walk's.

@@ -36,6 +36,12 @@ impl Names {
         starts.dedup_by_key(|start| name_at(arena, *start));
     }
 
+    /// Whether a name is among those that are left, once they are sorted.
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
+        let left = &self.starts[self.taken..];
+        left.binary_search_by(|start| name_at(&self.arena, *start).cmp(name)).is_ok()
+    }
+
     /// Takes the first name.
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         let start = *self.starts.get(self.taken)?;
@@ -98,6 +104,7 @@ mod tests {
             names.push(name);
         }
         names.sort();
+        assert!(names.contains(b"a\x01") && !names.contains(b"x"));
         let mut sorted = Vec::new();
         while let Some(name) = names.next() {
             sorted.push(name.to_vec());

@@ -15,7 +15,8 @@ use crate::exclude::Patterns;
 
 fn walk(paths: &[&Path], patterns: &Patterns) -> (Vec<Found>, Problems) {
     let paths: Vec<_> = paths.iter().map(|p| p.as_os_str().as_bytes().to_vec()).collect();
-    let matcher = patterns.compile().unwrap();
+    let patterns = patterns.clone();
+    let matcher = Exclusions { patterns, ..Exclusions::default() }.compile().unwrap();
     let mut problems = Problems::default();
     let source = Source::new(&paths).unwrap();
     let mut walker = Walker::new(source, &matcher, FileSystems::All, &mut problems).unwrap();

@@ -105,8 +105,8 @@ impl Ledger {
             Author::Member => (keyring.member_id()?, keyring.signing()?),
         };
         let state = &self.state;
-        let now = self.components.clock.now();
-        let mut record = Record::new(state.vault(), kind, author, state.epoch(), now);
+        let claimed = draft.claimed.unwrap_or_else(|| self.components.clock.now());
+        let mut record = Record::new(state.vault(), kind, author, state.epoch(), claimed);
         record.seq = state.next();
         record.prev = state.head().hash;
         record.session = draft.session;
