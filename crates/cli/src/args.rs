@@ -89,7 +89,7 @@ pub(crate) enum ProgressMode {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Args),
-    Backup(backup::Args),
+    Backup(Box<backup::Args>),
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Find(find::Args),

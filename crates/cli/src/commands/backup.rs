@@ -240,7 +240,9 @@ fn last_words(
         let failure = Failure::cancelled().stopped_by(signal).with_hint(kept(&meter));
         output.failure(&failure);
         hooks.on_failure(&failure);
-        std::process::exit(failure.exit.code().into());
+        // Other threads still work with the keys, so they cannot be wiped: they go with the process.
+        #[allow(clippy::disallowed_methods)]
+        std::process::exit(failure.exit.code().into())
     }
 }
 

@@ -6,9 +6,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+mod long_files;
 mod options;
 mod races;
-mod shared;
 mod vaults;
 
 use super::*;

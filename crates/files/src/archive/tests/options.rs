@@ -1,4 +1,6 @@
 //! What each option of a backup does, by what is in the snapshot afterwards.
+//!
+//! A test whose file system or machine lacks what it is about says nothing.
 
 use std::os::unix::fs::{FileExt, symlink};
 

@@ -1,4 +1,6 @@
 //! Long files that several threads store are cut as by one.
+//!
+//! Every vault of these tests has the same keys, so the same bytes have the same names in all.
 
 use proptest::prelude::*;
 
