@@ -57,8 +57,8 @@ pub fn backup(
 
 /// Makes a snapshot of one file, `/name`, whose content is what `stream` gives.
 ///
-/// The options' paths and exclusions are not looked at. A stream is read once, so when the vault asks
-/// for another walk this is an error of kind `Conflict` and the caller begins anew.
+/// The options' paths and exclusions are not looked at. A stream is read once, so when the vault
+/// asks for another walk this is an error of kind `Conflict` and the caller begins anew.
 pub fn backup_stream(
     vault: &mut Vault,
     options: &BackupOptions,

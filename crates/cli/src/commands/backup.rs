@@ -240,7 +240,7 @@ fn last_words(
         let failure = Failure::cancelled().stopped_by(signal).with_hint(kept(&meter));
         output.failure(&failure);
         hooks.on_failure(&failure);
-        // Other threads still work with the keys, so they cannot be wiped: they go with the process.
+        // Other threads still use the keys, so they cannot be wiped: they go with the process.
         #[allow(clippy::disallowed_methods)]
         std::process::exit(failure.exit.code().into())
     }
