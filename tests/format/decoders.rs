@@ -170,11 +170,13 @@ fn object(vector: &Vector, bytes: &[u8]) -> Result<(), Class> {
     let (content, meta) = (root.content_secret(epoch), root.meta_secret(epoch));
     let keyring = Keyring::owner(root, suite(vector));
     let (index, local) = (keyring.index(domain, epoch).unwrap(), keyring.local());
+    let ledger = keyring.ledger(epoch).unwrap();
     let unwrapping = match kind {
         ObjectKind::ContentPack => Unwrapping::Kem(&content),
         ObjectKind::MetadataPack => Unwrapping::Kem(&meta),
         ObjectKind::IndexRun => Unwrapping::Keyed(&index),
         ObjectKind::CacheFile => Unwrapping::Keyed(&local),
+        ObjectKind::Checkpoint => Unwrapping::Keyed(&ledger),
     };
     let expected = Expected { kind, vault_id: vector.value("vault"), suite: suite(vector) };
     let payload = OpenedObject::open_whole(bytes, unwrapping, expected)?;

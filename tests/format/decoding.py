@@ -186,7 +186,7 @@ def decode_header(data):
     suite = decoder.u16()
     refuse_if(suite not in (1, 2), "suite")
     kind = decoder.u8()
-    refuse_if(kind not in (1, 2, 3, 4), "invalid", "kind")
+    refuse_if(kind not in (1, 2, 3, 4, 5), "invalid", "kind")
     refuse_if(decoder.u8() != 0, "invalid", "flags")
     header = {"suite": suite, "kind": kind, "vault": decoder.raw(32),
               "session": decoder.raw(16), "epoch": decoder.u32()}

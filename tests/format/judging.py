@@ -86,7 +86,8 @@ def judge_object(vector):
     bundle, kind, epoch = vector.root(), vector.number("kind"), vector.number("epoch")
     key = {1: lambda: bundle.of_epoch("content-kem", epoch),
            2: lambda: bundle.of_epoch("meta-kem", epoch),
-           3: lambda: bundle.index(vector.hex("domain"), epoch), 4: vector.local}[kind]()
+           3: lambda: bundle.index(vector.hex("domain"), epoch), 4: vector.local,
+           5: lambda: bundle.of_epoch("ledger", epoch)}[kind]()
     expected = {"vault": vector.hex("vault"), "kind": kind, "suite": vector.number("suite")}
     payload = open_whole(vector.data(), expected, key)
     return {"payload": payload.hex(), "payload-length": str(len(payload))}

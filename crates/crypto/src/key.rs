@@ -186,6 +186,8 @@ pub enum SigningContext {
     Certificate,
     /// A vault's config.
     Config,
+    /// The head of a checkpoint.
+    Checkpoint,
 }
 
 impl SigningContext {
@@ -194,6 +196,7 @@ impl SigningContext {
             Self::Record => "record",
             Self::Certificate => "certificate",
             Self::Config => "config",
+            Self::Checkpoint => "checkpoint",
         }
     }
 

@@ -5,6 +5,7 @@
 //! check each length before the allocation that it asks for. `FORMAT.md` beside this crate is the
 //! normative text; its section numbers are cited where they are kept.
 
+mod checkpoint;
 mod config;
 mod descriptor;
 mod directory;
@@ -18,6 +19,7 @@ mod recipe;
 mod record;
 mod run;
 
+pub use checkpoint::CheckpointHead;
 pub use config::{Config, TreeExponents};
 pub use crypto::{
     ChunkId, DecodeError, Decoder, Digest, Digester, DomainId, Encoder, Epoch, MemberId, SessionId,

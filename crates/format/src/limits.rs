@@ -53,6 +53,8 @@ pub const SLOTS_MAX: usize = 64;
 pub const SLOT_BYTES_MAX: u64 = 1 << 20;
 /// The longest config.
 pub const CONFIG_BYTES_MAX: usize = 4 << 10;
+/// A member's certificate.
+pub const CERTIFICATE_BYTES_MAX: usize = 4 << 10;
 /// The longest label, name of a source, or tag.
 pub const LABEL_BYTES_MAX: usize = 255;
 /// The most tags of a snapshot.

@@ -20,7 +20,6 @@ pub type RecordHash = Digest;
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 64;
 const KEM_PUBLIC_BYTES: usize = 1216;
-const CERTIFICATE_BYTES_MAX: usize = 4 << 10;
 const SEALED_KEYS_BYTES_MAX: usize = 256 << 10;
 const REFS_MAX: usize = RECORD_BYTES_MAX / 17;
 
@@ -404,7 +403,7 @@ impl Ref {
             3 => Self::Member(MemberId::from_bytes(d.array()?)),
             4 => Self::Suspect(Seq(d.u64()?)),
             5 => Self::Pack(Digest::from_bytes(d.array()?)),
-            6 => Self::Certificate(d.bytes(CERTIFICATE_BYTES_MAX)?.to_vec()),
+            6 => Self::Certificate(d.bytes(crate::CERTIFICATE_BYTES_MAX)?.to_vec()),
             7 => Self::EpochKeys(EpochKeys {
                 epoch: Epoch(d.u32()?),
                 content: Box::new(d.array()?),

@@ -81,6 +81,12 @@ pub enum Error {
         "this place is a replica: nobody appends here until the owner recovers the vault to it"
     )]
     Replica,
+    /// The state is a collector's word, which is enough for backing up only.
+    #[error("a {kind} record needs a state that was replayed or that the owner vouches for")]
+    Vouched {
+        /// The record's kind.
+        kind: Kind,
+    },
     /// The record would be void, or was found to be void once it stood.
     #[error("the {kind} record is void: {reason}")]
     Void {
@@ -171,7 +177,7 @@ impl Error {
                 ErrorKind::Tampering
             }
             Self::Void { reason, .. } if reason.is_denial() => ErrorKind::Denied,
-            Self::NoKeys { .. } => ErrorKind::Denied,
+            Self::NoKeys { .. } | Self::Vouched { .. } => ErrorKind::Denied,
             Self::Broken(_)
             | Self::Taken { .. }
             | Self::Unmendable(_)

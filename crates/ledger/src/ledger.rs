@@ -7,6 +7,7 @@
 mod append;
 mod bundle;
 mod catch_up;
+mod checkpoint;
 mod leap;
 mod mend;
 mod receive;
@@ -23,6 +24,7 @@ use format::{
 use places::{Clock, Place};
 
 pub use append::Appended;
+pub use checkpoint::CHECKPOINT_RECORDS;
 
 use crate::shelf::Shelf;
 use crate::state::{check_config, open_payload};
@@ -65,6 +67,7 @@ pub struct Ledger {
     /// Bundles of each length, from the first on, that stand or that this ledger saw to.
     bundled: [u64; BUNDLE_SPANS.len()],
     tried_mends: BTreeSet<Seq>,
+    checkpoints_tried: bool,
 }
 
 /// A record as [`Ledger::read`] finds it.
@@ -155,6 +158,7 @@ impl Ledger {
             bundles_from: [Seq(0); BUNDLE_SPANS.len()],
             bundled: [0; BUNDLE_SPANS.len()],
             tried_mends: BTreeSet::new(),
+            checkpoints_tried: false,
         };
         if let Some(cached) = cached {
             ledger.take_cached(cached)?;
@@ -184,6 +188,16 @@ impl Ledger {
         self.standing.alarms.extend(broken.map(Alarm::Break));
         self.judge_standing();
         self.remember_head()
+    }
+
+    /// Replays from the first record what a checkpoint was taken for, and takes none any more:
+    /// after this the state is nobody's word but the records'.
+    ///
+    /// # Errors
+    /// As [`Self::refresh`].
+    pub fn replay_anew(&mut self) -> Result<()> {
+        self.restart(&[])?;
+        self.refresh()
     }
 
     /// The state after the newest record that was applied.

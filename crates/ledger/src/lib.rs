@@ -20,10 +20,10 @@ mod tests;
 pub use draft::{Author, Draft};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{RecordAt, RecordHash, Seq};
-pub use ledger::{Appended, Components, Entry, Ledger};
+pub use ledger::{Appended, CHECKPOINT_RECORDS, Components, Entry, Ledger};
 pub use memory::{Memory, ProcessMemory};
 pub use shelf::RecordBytes;
-pub use standing::{Alarm, Standing};
+pub use standing::{Alarm, Standing, Vouched};
 pub use state::{
     Applied, Body, Break, Checkpoint, Condemned, Context, EpochState, Lists, Member, NoLists,
     Origin, Outcome, PackStanding, Policy, Recover, Report, Run, Session, SessionStatus, Snapshot,

@@ -4,7 +4,7 @@
 //! owner's to settle, a place that was rolled back or forked is tampering, a marked replica is
 //! somebody else's copy. DESIGN §9, §12.
 
-use format::{FORMAT_NUMBER, RecordAt, RecordHash, Seq};
+use format::{FORMAT_NUMBER, Kind, RecordAt, RecordHash, Seq};
 
 use crate::{Break, Error};
 
@@ -13,6 +13,8 @@ use crate::{Break, Error};
 pub struct Standing {
     /// What is wrong or worth saying, the gravest first.
     pub alarms: Vec<Alarm>,
+    /// Whose word the state is.
+    pub vouched: Vouched,
 }
 
 impl Standing {
@@ -27,6 +29,26 @@ impl Standing {
             Alarm::Break(found) => Some(found),
             _ => None,
         })
+    }
+}
+
+/// Who vouches for a state: what it lets this client do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vouched {
+    /// This client replayed the records.
+    #[default]
+    Replayed,
+    /// A checkpoint by the owner's root key, or by this client itself, for everything.
+    ByOwner,
+    /// A checkpoint by a collector, for backing up only.
+    ByCollector,
+}
+
+impl Vouched {
+    /// Whether a record of this kind may rest on such a state.
+    pub fn allows(self, kind: Kind) -> bool {
+        use Kind::{Abandon, Commit, Open, Packs, Report};
+        self != Self::ByCollector || matches!(kind, Open | Packs | Commit | Abandon | Report)
     }
 }
 

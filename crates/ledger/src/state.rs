@@ -431,6 +431,17 @@ pub(crate) enum Link {
     Junk { chained: RecordHash },
 }
 
+#[cfg(test)]
+impl State {
+    /// Says that this is the state after a record, and that all packs are condemned.
+    pub(crate) fn pretend(&mut self, at: RecordAt) {
+        let condemned = Condemned { seq: at.seq, swept: None };
+        let packs = std::mem::take(&mut self.packs);
+        self.condemned.extend(packs.into_keys().map(|name| (name, condemned)));
+        self.head = at;
+    }
+}
+
 /// A record's lists, read from their objects where they are long.
 #[derive(Debug, Default)]
 pub(crate) struct Resolved {

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod bundles;
+mod checkpoints;
 mod crowd;
 mod damage;
 mod history;

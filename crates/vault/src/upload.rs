@@ -196,6 +196,7 @@ impl Uploads {
         drop(index);
         // Bundles are for comfort: whoever appends next makes those that are missing.
         let _ = ledger.write_bundles();
+        let _ = ledger.write_due_checkpoint();
         Ok(Commit::Done(appended.at.seq))
     }
 

@@ -21,12 +21,14 @@ pub enum ObjectKind {
     IndexRun = 3,
     /// A file of the local cache, under the local key.
     CacheFile = 4,
+    /// A ledger's state, under a ledger key.
+    Checkpoint = 5,
 }
 
 impl ObjectKind {
     /// Every kind.
-    pub const ALL: [Self; 4] =
-        [Self::ContentPack, Self::MetadataPack, Self::IndexRun, Self::CacheFile];
+    pub const ALL: [Self; 5] =
+        [Self::ContentPack, Self::MetadataPack, Self::IndexRun, Self::CacheFile, Self::Checkpoint];
 
     /// The code that stands in headers.
     pub const fn to_u8(self) -> u8 {
@@ -58,6 +60,7 @@ impl std::fmt::Display for ObjectKind {
             Self::MetadataPack => "metadata pack",
             Self::IndexRun => "index run",
             Self::CacheFile => "cache file",
+            Self::Checkpoint => "checkpoint",
         })
     }
 }

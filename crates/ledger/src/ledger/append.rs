@@ -82,6 +82,9 @@ impl Ledger {
     }
 
     fn check_may_append(&self, draft: &Draft) -> Result<()> {
+        if !self.standing.vouched.allows(draft.kind) {
+            return Err(Error::Vouched { kind: draft.kind });
+        }
         // An owner's recover is the answer to these alarms; it names the place where it counts.
         let answers = draft.kind == Kind::Recover
             && self.standing.broken().is_none()

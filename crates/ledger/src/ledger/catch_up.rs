@@ -9,7 +9,9 @@ use format::{Digest, Epoch, Kind, Record, RecordAt, Ref, Seq, SignedRecord};
 use super::Ledger;
 use super::leap::Leap;
 use crate::state::Stop;
-use crate::{Alarm, Applied, Break, Context, Error, Outcome, RecordBytes, Result, State, Trust};
+use crate::{
+    Alarm, Applied, Break, Context, Error, Outcome, RecordBytes, Result, State, Trust, Vouched,
+};
 
 /// Records asked for at once while all of them are there. A read ends where a bundle may begin.
 const AHEAD: [u64; 4] = [1, 2, 16, AHEAD_MAX as u64];
@@ -50,6 +52,8 @@ impl Ledger {
         self.head_bytes = Some(Digest::of(&genesis.bytes));
         self.state = state;
         self.history = None;
+        self.checkpoints_tried = true;
+        self.standing.vouched = Vouched::Replayed;
         self.bundles_from = Default::default();
         self.listed = false;
         self.meet_remembered(self.state.head());
@@ -69,6 +73,7 @@ impl Ledger {
             return Ok(());
         }
         self.head_bytes = Some(head.hash);
+        self.checkpoints_tried = true;
         self.state = cached;
         self.take_missing_epochs()
     }
@@ -227,7 +232,7 @@ impl Ledger {
     }
 
     /// Takes the keys of epochs that began before a cached state.
-    fn take_missing_epochs(&mut self) -> Result<()> {
+    pub(super) fn take_missing_epochs(&mut self) -> Result<()> {
         let Some(keyring) = &self.keyring else { return Ok(()) };
         let missing = self.state.epochs().filter(|(epoch, _)| keyring.ledger(*epoch).is_err());
         for (epoch, state) in missing.filter(|(epoch, _)| *epoch > Epoch(0)) {

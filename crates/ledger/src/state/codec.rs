@@ -23,6 +23,8 @@ use crate::Result;
 
 const VERSION: u8 = 1;
 const COUNT_MAX: usize = u32::MAX as usize;
+/// Room for more items is made only as they come.
+const ROW_ALLOCATED_MAX: usize = 1 << 16;
 
 impl State {
     /// The state's bytes.
@@ -135,15 +137,16 @@ impl<K: Field + Ord, V: Field> Field for BTreeMap<K, V> {
     }
     fn take(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let count = d.count(COUNT_MAX, K::LEAST + V::LEAST)?;
-        let mut map = Self::new();
+        // Built from a sorted row at once, which is many times faster than one by one.
+        let mut row: Vec<(K, V)> = Vec::with_capacity(count.min(ROW_ALLOCATED_MAX));
         for _ in 0..count {
             let key = K::take(d)?;
-            if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            if row.last().is_some_and(|(last, _)| *last >= key) {
                 return Err(DecodeError::NotCanonical { what: "the order of a map in a state" });
             }
-            map.insert(key, V::take(d)?);
+            row.push((key, V::take(d)?));
         }
-        Ok(map)
+        Ok(row.into_iter().collect())
     }
 }
 

@@ -181,6 +181,13 @@ impl State {
         self.lost.iter().map(|(name, seq)| (name, *seq))
     }
 
+    /// About how many bytes the state takes when it is encoded.
+    pub(crate) fn weight(&self) -> u64 {
+        let sessions = self.sessions.len() * 96 + self.snapshots.len() * 160;
+        let packs = self.packs.len() * 56 + self.condemned.len() * 49 + self.lost.len() * 40;
+        (sessions + packs + self.runs.len() * 65 + self.members.len() * 1400) as u64
+    }
+
     /// The packs that no writer may rely on: suspect, condemned or lost. A name may come twice.
     pub fn troubled(&self) -> impl Iterator<Item = &Digest> {
         self.suspects.keys().chain(self.condemned.keys()).chain(self.lost.keys())

@@ -15,7 +15,7 @@ use crate::{Context, Draft, Ledger, NoLists, ProcessMemory, State, Trust};
 const NO_KEY: Context<'static> = Context { trust: Trust::Check, lists: &NoLists, keyring: None };
 
 /// Puts `count` records behind the head without asking a ledger each time.
-fn fill(world: &World, ledger: &mut Ledger, count: u64) {
+pub(super) fn fill(world: &World, ledger: &mut Ledger, count: u64) {
     let mut state = ledger.state().clone();
     for _ in 0..count {
         let bytes = world.forge_on(&state, ledger, &Draft::new(Kind::Report), |_| {});
@@ -26,7 +26,7 @@ fn fill(world: &World, ledger: &mut Ledger, count: u64) {
 }
 
 /// A history of everything, drawn from a seed, void records and junk included.
-fn random_history(seed: u64, steps: usize) -> (World, Ledger) {
+pub(super) fn random_history(seed: u64, steps: usize) -> (World, Ledger) {
     let world = World::new();
     let mut owner = world.member(Role::Owner);
     let certificate = world.certificate(owner.keyring().unwrap(), Epoch(0));

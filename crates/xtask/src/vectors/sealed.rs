@@ -39,11 +39,13 @@ impl Maker {
         let meta = self.world.root.meta_secret(EPOCH).public();
         let index = self.keyring.index(DOMAIN, EPOCH).expect(held);
         let local = self.keyring.local();
+        let ledger = self.keyring.ledger(EPOCH).expect(held);
         let wrapping = match header.kind {
             ObjectKind::ContentPack => Wrapping::Kem(&content),
             ObjectKind::MetadataPack => Wrapping::Kem(&meta),
             ObjectKind::IndexRun => Wrapping::Keyed(&index),
             ObjectKind::CacheFile => Wrapping::Keyed(&local),
+            ObjectKind::Checkpoint => Wrapping::Keyed(&ledger),
         };
         let mut sealer = ObjectSealer::new(header, wrapping, &self.world.entropy, Vec::new())
             .expect("each kind is wrapped by its own sort of key");
@@ -59,6 +61,7 @@ fn objects(vectors: &mut Set) {
             (ObjectKind::MetadataPack, "metadata-pack"),
             (ObjectKind::IndexRun, "index-run"),
             (ObjectKind::CacheFile, "cache-file"),
+            (ObjectKind::Checkpoint, "checkpoint"),
         ] {
             let maker = Maker::new(seed + u64::from(kind.to_u8()), suite);
             let structure = match suite {
@@ -67,6 +70,7 @@ fn objects(vectors: &mut Set) {
                     ObjectKind::MetadataPack => "object-metadata-pack",
                     ObjectKind::IndexRun => "object-index-run",
                     ObjectKind::CacheFile => "object-cache-file",
+                    ObjectKind::Checkpoint => "object-checkpoint",
                 },
                 Suite::ChaCha20Poly1305 => "object-suite-2",
             };
