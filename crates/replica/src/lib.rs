@@ -12,9 +12,6 @@ mod purge;
 mod replicator;
 mod target;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::{Error, ErrorKind, Result};
 pub use ledger::Components;
 pub use replicator::{

@@ -1,4 +1,7 @@
 //! A replica of a real vault, over places in memory: complete, killed at any request, forked.
+//!
+//! The vault is small and real; the replicator holds no key of it. What lies at the target is
+//! looked at with the owner's key, as after a disaster. DESIGN §12.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +15,9 @@ use vault::{
     CommitOutcome, CreateOptions, Folders, Protection, SnapshotDraft, Vault, WriteOptions,
 };
 
-use crate::*;
+use replica::{
+    Components, Error, ErrorKind, Pass, Quiet, Rehearsal, ReplicaOptions, Replicator, Result,
+};
 
 const NO_HOME: Folders = Folders { cache: None, state: None };
 const HOLD: Duration = Duration::from_secs(3600);
