@@ -121,6 +121,14 @@ pub enum Error {
         /// The place.
         place: String,
     },
+    /// The key's role does not allow it.
+    #[error("a key of the role {role} may not {what}")]
+    RoleMayNot {
+        /// The role.
+        role: crypto::Role,
+        /// A verb.
+        what: &'static str,
+    },
     /// A snapshot is not there.
     #[error("the vault has no snapshot {snapshot}")]
     NoSnapshot {
@@ -223,9 +231,10 @@ impl Error {
             | Self::NoConditions { .. }
             | Self::Taken { .. }
             | Self::Held { .. } => ErrorKind::Conflict,
-            Self::Unfinished { .. } | Self::NoSlot { .. } | Self::OtherVault { .. } => {
-                ErrorKind::Denied
-            }
+            Self::Unfinished { .. }
+            | Self::NoSlot { .. }
+            | Self::OtherVault { .. }
+            | Self::RoleMayNot { .. } => ErrorKind::Denied,
             Self::Closed { .. } => ErrorKind::Closed,
             Self::OutOfLimits { .. }
             | Self::NoRules

@@ -173,6 +173,19 @@ impl Home {
         Ok(dead)
     }
 
+    /// Takes the lock of a kind of work that at most one process of this host should do; `None`
+    /// when another holds it, or there is no state folder to lock in.
+    pub(crate) fn lock_work(&self, name: &str) -> Result<Option<File>> {
+        let Some(state) = &self.state else { return Ok(None) };
+        let path = state.join(format!("{name}.lock"));
+        let file = open_private(&path).map_err(|e| Error::home(&path, e))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(Error::home(&path, error)),
+        }
+    }
+
     /// Whether this place was found to refuse second writers before.
     pub(crate) fn was_probed(&self, place: &str) -> bool {
         self.probe_file(place).is_some_and(|path| path.exists())

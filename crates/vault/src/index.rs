@@ -56,6 +56,8 @@ pub(crate) struct Index {
     unread: BTreeMap<Digest, String>,
     /// The newest trouble of any pack when all packs were judged.
     judged_trouble: Option<Seq>,
+    /// How often ordinals lost their meaning.
+    reordered: u64,
 }
 
 /// A table with what the ledger says of it.
@@ -347,6 +349,7 @@ impl Index {
             return Ok(());
         }
         self.tables.sort_by_key(Indexed::len);
+        self.reordered += 1;
         let (mut total, mut count) = (0, 0);
         for indexed in &self.tables {
             if count >= TABLES_MAX / 2 && indexed.len() > total {

@@ -6,16 +6,15 @@
 //! mean is for the rooms above: this one knows neither file systems nor stores. DESIGN §7, §9.
 
 mod census;
+mod collect;
 mod compression;
 mod config;
 mod create;
 mod error;
 mod forget;
 mod home;
-#[allow(dead_code, reason = "the collector is built upon it")]
 mod index;
 mod keys;
-#[allow(dead_code, unused_imports, reason = "the collector is built upon it")]
 mod mark;
 mod pack_builder;
 mod pack_source;
@@ -36,6 +35,10 @@ mod writer;
 mod tests;
 
 pub use census::{Amount, ChunkTotals, Inventory, StoredChunks};
+pub use collect::{
+    CollectMode, CollectOptions, CollectProgress, Collection, DomainUse, HalfDead, KeptObject,
+    Merged, Removed, StoppedDomain, Waiting,
+};
 pub use compression::{Compression, Paranoia};
 pub use config::read_config;
 pub use create::{CreateOptions, Protection};

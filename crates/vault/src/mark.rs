@@ -62,8 +62,8 @@ pub(crate) enum Care {
 /// A chunk that a root reaches and that no pack gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable {
-    /// The snapshot whose walk met it.
-    pub(crate) snapshot: SessionId,
+    /// The snapshot whose walk met it; `None` for what no walk found.
+    pub(crate) snapshot: Option<SessionId>,
     /// The chunk; `None` when the snapshot's descriptor is not known.
     pub(crate) chunk: Option<ChunkRef>,
     /// Why it cannot be had.
@@ -217,7 +217,8 @@ impl Reach {
                 self.passed_over.fetch_add(1, Ordering::Relaxed);
             }
             Care::Stop => {
-                self.stop(root.domain, Unreachable { snapshot: root.snapshot, chunk, reason });
+                let snapshot = Some(root.snapshot);
+                self.stop(root.domain, Unreachable { snapshot, chunk, reason });
             }
         }
     }
@@ -258,7 +259,7 @@ fn words(layout: &Layout) -> Vec<AtomicU64> {
     std::iter::repeat_with(AtomicU64::default).take(words).collect()
 }
 
-fn go_on(cancel: &AtomicBool) -> Result<()> {
+pub(crate) fn go_on(cancel: &AtomicBool) -> Result<()> {
     if cancel.load(Ordering::Relaxed) {
         let reason = "it was cancelled".into();
         return Err(Error::Stopped { reason, kind: ErrorKind::Unavailable });
@@ -267,7 +268,7 @@ fn go_on(cancel: &AtomicBool) -> Result<()> {
 }
 
 /// Does `work` on parts of these items side by side; few items are done by the caller's thread.
-fn in_parallel<T: Sync, O: Send>(
+pub(crate) fn in_parallel<T: Sync, O: Send>(
     items: &[T],
     work: impl Fn(&[T]) -> Result<O> + Sync,
 ) -> Result<Vec<O>> {

@@ -12,21 +12,41 @@ use crate::home::Home;
 
 /// The state that was kept, if there is one.
 pub(crate) fn load(home: &Home, keyring: &Keyring) -> Option<State> {
-    let folder = home.cache_folder("ledger").ok().flatten()?;
-    let bytes = std::fs::read(folder.join("state")).ok()?;
+    State::decode(&load_file(home, keyring, "ledger", "state")?).ok()
+}
+
+/// Keeps a state. A cache that cannot be written costs speed, not safety.
+pub(crate) fn keep(home: &Home, keyring: &Keyring, state: &State, entropy: &dyn Entropy) {
+    keep_file(home, keyring, ("ledger", "state"), &state.encode(), entropy);
+}
+
+/// The payload of a sealed file of the cache, if it is there and opens.
+pub(crate) fn load_file(
+    home: &Home,
+    keyring: &Keyring,
+    folder: &str,
+    name: &str,
+) -> Option<Vec<u8>> {
+    let folder = home.cache_folder(folder).ok().flatten()?;
+    let bytes = std::fs::read(folder.join(name)).ok()?;
     let expected = Expected {
         kind: ObjectKind::CacheFile,
         vault_id: keyring.vault_id(),
         suite: keyring.suite(),
     };
-    let opened =
-        OpenedObject::open_whole(&bytes, Unwrapping::Keyed(home.local()), expected).ok()?;
-    State::decode(&opened).ok()
+    OpenedObject::open_whole(&bytes, Unwrapping::Keyed(home.local()), expected).ok()
 }
 
-/// Keeps a state. A cache that cannot be written costs speed, not safety.
-pub(crate) fn keep(home: &Home, keyring: &Keyring, state: &State, entropy: &dyn Entropy) {
-    let Ok(Some(folder)) = home.cache_folder("ledger") else { return };
+/// Keeps a payload sealed in a file of the cache. One that cannot be written costs speed, not
+/// safety.
+pub(crate) fn keep_file(
+    home: &Home,
+    keyring: &Keyring,
+    (folder, name): (&str, &str),
+    payload: &[u8],
+    entropy: &dyn Entropy,
+) {
+    let Ok(Some(folder)) = home.cache_folder(folder) else { return };
     let header = Header {
         suite: keyring.suite(),
         kind: ObjectKind::CacheFile,
@@ -36,9 +56,9 @@ pub(crate) fn keep(home: &Home, keyring: &Keyring, state: &State, entropy: &dyn 
     };
     let wrapping = Wrapping::Keyed(home.local());
     let Ok(mut sealer) = ObjectSealer::new(header, wrapping, entropy, Vec::new()) else { return };
-    sealer.write(&state.encode());
+    sealer.write(payload);
     let padded = padded_stream_len(sealer.stream_len());
     if let Ok(object) = sealer.finish(padded) {
-        let _ = Home::write_cache(&folder.join("state"), &[&object.bytes]);
+        let _ = Home::write_cache(&folder.join(name), &[&object.bytes]);
     }
 }

@@ -14,6 +14,7 @@ use places::{Fault, Faulty, ManualClock, MemoryPlace, Operation, Place, Recordin
 
 use crate::*;
 
+mod collect;
 mod damage;
 mod forget;
 mod review;

@@ -418,7 +418,7 @@ impl Vault {
         }
     }
 
-    fn abandon_dead_sessions(&self, member: MemberId) -> Result<()> {
+    pub(crate) fn abandon_dead_sessions(&self, member: MemberId) -> Result<()> {
         for dead in self.home.dead_sessions()? {
             if let Some(session) = dead.session() {
                 self.ledger().append(|state| {
@@ -563,8 +563,31 @@ impl Vault {
             || (no_meta && matches!(error, Error::ChunkMissing { .. }))
     }
 
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
+    }
+
     pub(crate) fn home(&self) -> &Home {
         &self.home
+    }
+
+    pub(crate) fn index(&self) -> Arc<RwLock<Index>> {
+        self.index.clone()
+    }
+
+    /// Index runs that could not be read, and why.
+    pub(crate) fn unread_runs(&self) -> Vec<(crypto::Digest, String)> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.unread().iter().map(|(run, reason)| (*run, reason.clone())).collect()
+    }
+
+    /// Follows the ledger without merging tables, so that ordinals keep their meaning.
+    pub(crate) fn extend_index(&mut self) -> Result<()> {
+        let ledger = lock(&self.ledger);
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.extend(&self.index_context(), ledger.state())?;
+        self.index_at = Some(ledger.state().head().seq);
+        Ok(())
     }
 
     pub(crate) fn index_context(&self) -> IndexContext<'_> {

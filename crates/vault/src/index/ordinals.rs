@@ -101,6 +101,11 @@ impl Index {
         self.tables.iter().map(|indexed| indexed.bits).fold(bits, u8::max)
     }
 
+    /// Changes when ordinals lose their meaning.
+    pub(crate) fn reordered(&self) -> u64 {
+        self.reordered
+    }
+
     /// How many tables there are.
     pub(crate) fn tables(&self) -> usize {
         self.tables.len()
@@ -113,6 +118,16 @@ impl Index {
     ) -> impl ExactSizeIterator<Item = (&TablePack, PackStanding)> {
         let indexed = &self.tables[table];
         indexed.packs.iter().zip(&indexed.standings).map(|(pack, standing)| (pack, *standing))
+    }
+
+    /// The packs of all tables that the ledger knows and that are not condemned; one may come
+    /// twice.
+    pub(crate) fn known_packs(&self) -> impl Iterator<Item = &TablePack> {
+        let packs = (0..self.tables()).flat_map(|table| self.packs_of_table(table));
+        let known = packs.filter(|(_, standing)| {
+            !matches!(standing, PackStanding::Unknown | PackStanding::Condemned)
+        });
+        known.map(|(pack, _)| pack)
     }
 
     /// An entry as a reader takes it.
@@ -145,6 +160,7 @@ impl Index {
         }
         let mut tables: Vec<_> = rank.into_iter().zip(std::mem::take(&mut self.tables)).collect();
         tables.sort_by_key(|(rank, _)| *rank);
+        self.reordered += 1;
         self.tables = tables.into_iter().map(|(_, table)| table).collect();
         true
     }

@@ -1,0 +1,54 @@
+//! How a collection is asked for, and who hears of it.
+
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How a collection works. All spans are comfort: safety depends on none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CollectOptions {
+    /// Whether anything changes.
+    pub mode: CollectMode,
+    /// How long a forgotten snapshot can be brought back: from when its `forget` was stored.
+    pub trash: Duration,
+    /// How long what was condemned or dropped stays for readers that still look at it.
+    pub reader_grace: Duration,
+    /// How long a session may say nothing before it is abandoned; and a suspicion, before it
+    /// counts as left behind.
+    pub abandon_after: Duration,
+    /// How long the packs of a session that broke off wait for its host's next one.
+    pub broken_off_grace: Duration,
+    /// More small index runs of one domain than this are merged.
+    pub small_runs_max: usize,
+}
+
+impl Default for CollectOptions {
+    fn default() -> Self {
+        Self {
+            mode: CollectMode::Collect,
+            trash: 7 * DAY,
+            reader_grace: DAY,
+            abandon_after: DAY,
+            broken_off_grace: 7 * DAY,
+            small_runs_max: 32,
+        }
+    }
+}
+
+/// Whether a collection changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CollectMode {
+    /// It does.
+    #[default]
+    Collect,
+    /// It says what it would do; nothing is appended, stored or deleted.
+    Rehearse,
+}
+
+/// Hears how a collection goes on; called from several threads.
+pub trait CollectProgress: Sync {
+    /// So many more nodes of trees were read.
+    fn marked(&self, nodes: u64);
+    /// An object was deleted.
+    fn deleted(&self, name: &str, bytes: u64);
+}
