@@ -60,10 +60,14 @@ pub trait Place: Send + Sync {
     /// # Errors
     /// As [`Place::get`].
     fn get_start(&self, name: &ObjectName, most: u64) -> Result<Start> {
-        // Of what is absent the get tells.
-        let whole_length = self.stat(name)?.map_or(0, |stat| stat.size);
-        let bytes = self.get(name, Some(0..whole_length.min(most)))?;
-        Ok(Start { bytes, whole_length })
+        if let Some(Stat { size: whole_length, .. }) = self.stat(name)? {
+            let bytes = self.get(name, Some(0..whole_length.min(most)))?;
+            return Ok(Start { bytes, whole_length });
+        }
+        // Of what is absent the get tells; what came meanwhile is not taken for empty.
+        let bytes = self.get(name, None)?;
+        let whole_length = bytes.len() as u64;
+        Ok(Start { bytes: bytes.slice(..whole_length.min(most) as usize), whole_length })
     }
 
     /// Walks the objects whose names begin with `prefix` and come after `start_after` in byte

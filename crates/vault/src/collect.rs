@@ -169,7 +169,7 @@ impl Work<'_> {
     /// The sessions that the headers of these objects name, read side by side.
     fn headers(&self, names: &[ObjectName]) -> Result<Vec<HeaderAt>> {
         let place = self.place();
-        let parts = in_parallel(names, |part| {
+        let parts = in_parallel(place.calls_at_once(), names, |part| {
             part.iter().map(|name| read_header(place, name)).collect::<Result<Vec<_>>>()
         })?;
         Ok(parts.into_iter().flatten().collect())

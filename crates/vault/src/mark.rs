@@ -92,6 +92,8 @@ pub(crate) struct Marker<'a> {
     pub(crate) index: &'a Index,
     /// Reads nodes.
     pub(crate) chunks: &'a dyn ReadChunks,
+    /// How many threads may read.
+    pub(crate) at_once: usize,
     /// Set by whoever wants it to stop.
     pub(crate) cancel: &'a AtomicBool,
     /// Hears how many nodes were read; called from several threads.
@@ -267,22 +269,24 @@ pub(crate) fn go_on(cancel: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-/// Does `work` on parts of these items side by side; few items are done by the caller's thread.
+/// Does `work` on parts of these items, at most so many side by side; where it is one, and for few
+/// items, by the caller's thread.
 pub(crate) fn in_parallel<T: Sync, O: Send>(
+    at_once: usize,
     items: &[T],
     work: impl Fn(&[T]) -> Result<O> + Sync,
 ) -> Result<Vec<O>> {
-    if items.len() <= INLINE_ITEMS {
+    if at_once <= 1 || items.len() <= INLINE_ITEMS {
         return Ok(vec![work(items)?]);
     }
     std::thread::scope(|scope| {
-        let parts = items.chunks(items.len().div_ceil(THREADS));
+        let parts = items.chunks(items.len().div_ceil(at_once.min(THREADS_MAX)));
         let threads: Vec<_> = parts.map(|part| scope.spawn(|| work(part))).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 
-/// So many nodes are read at the same time: places far away answer slowly.
-const THREADS: usize = 8;
+/// So much is done at the same time at most: places far away answer slowly.
+const THREADS_MAX: usize = 8;
 const INLINE_ITEMS: usize = 16;

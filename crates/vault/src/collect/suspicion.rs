@@ -166,11 +166,13 @@ impl Work<'_> {
         for (domain, found) in &ground.stops {
             reach.stop(*domain, found.clone());
         }
+        let at_once = self.place().calls_at_once();
         let heard = |nodes| self.progress.marked(nodes);
-        let marker = Marker { index: &index, chunks: &reader, cancel: self.cancel, heard: &heard };
+        let marker =
+            Marker { index: &index, chunks: &reader, at_once, cancel: self.cancel, heard: &heard };
         reach.walk(&marker, &ground.roots)?;
         let class = |pack: &_, standing| ground.class(pack, standing);
-        let used = tally(&index, &reach, &class, self.cancel)?;
+        let used = tally(&index, &reach, &class, (at_once, self.cancel))?;
         Ok(Marked { reach, used, order: index.reordered() })
     }
 

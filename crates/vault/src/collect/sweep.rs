@@ -203,7 +203,7 @@ impl Work<'_> {
             return Ok(Vec::new());
         }
         let (place, progress) = (self.vault.components().place.clone(), self.progress);
-        let done = in_parallel(due, |part| {
+        let done = in_parallel(place.calls_at_once(), due, |part| {
             let mut done: Vec<(Due, Result<Deletion>)> = Vec::with_capacity(part.len());
             for due in part {
                 let deletion = match place.delete(&due.name) {

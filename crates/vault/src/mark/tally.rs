@@ -47,19 +47,21 @@ pub(crate) struct PackUse {
 
 /// Says of each pack that the index knows and no record condemned how much of it is reached.
 ///
+/// At most `at_once` threads work on it.
+///
 /// # Errors
 /// When the cached index cannot be read, or it is cancelled.
 pub(crate) fn tally(
     index: &Index,
     reach: &Reach,
     class: &dyn Fn(&TablePack, PackStanding) -> CopyClass,
-    cancel: &AtomicBool,
+    (at_once, cancel): (usize, &AtomicBool),
 ) -> Result<BTreeMap<Digest, PackUse>> {
     let tables: Vec<CountedTable> =
         (0..index.tables()).map(|table| CountedTable::new(index, table, class)).collect();
     let pass = Pass { index, reach, tables: &tables, careful: reach.has_unreadable() };
     let prefixes: Vec<Prefix> = Prefix::all(index.pass_bits(reach.layout())).collect();
-    in_parallel(&prefixes, |part| {
+    in_parallel(at_once, &prefixes, |part| {
         for prefix in part {
             go_on(cancel)?;
             pass.count(*prefix)?;

@@ -128,7 +128,7 @@ fn root(tree: Grown) -> Root {
 }
 
 fn marker<'a>(index: &'a Index, tree: &'a Grown, cancel: &'a AtomicBool) -> Marker<'a> {
-    Marker { index, chunks: tree, cancel, heard: &|_| {} }
+    Marker { index, chunks: tree, at_once: 4, cancel, heard: &|_| {} }
 }
 
 /// A context of a world without a vault.
@@ -161,7 +161,7 @@ fn every_chunk_of_a_tree_is_reached_and_no_other() {
         reach.walk(&marker(&index, &tree, &GO), &[root(tree)]).unwrap();
         assert!(reach.is_whole());
 
-        let used = tally(&index, &reach, &all_kept, &GO).unwrap();
+        let used = tally(&index, &reach, &all_kept, (4, &GO)).unwrap();
 
         let live: u64 = used.values().map(|pack| pack.live_chunks).sum();
         assert_eq!(live, tree.chunks());
@@ -193,7 +193,7 @@ fn of_two_copies_the_one_that_stays_anyway_counts_and_of_two_candidates_exactly_
                 let is_candidate = candidates.contains(&pack.name);
                 if is_candidate { CopyClass::Candidate } else { CopyClass::NotCounted }
             };
-            let used = tally(&index, &reach, &class, &GO).unwrap();
+            let used = tally(&index, &reach, &class, (4, &GO)).unwrap();
             names.map(|name| used[&name].live_chunks)
         };
 
@@ -222,7 +222,7 @@ fn a_missing_chunk_stops_its_domain_unless_the_snapshot_is_written_off() {
             lenient.walk(&marker(&index, &tree, &GO), &[root]).unwrap();
             assert_eq!((lenient.stops().len(), lenient.passed_over()), (0, 1));
             assert!(!lenient.is_whole());
-            let used = tally(&index, &lenient, &all_kept, &GO).unwrap();
+            let used = tally(&index, &lenient, &all_kept, (4, &GO)).unwrap();
             let live: u64 = used.values().map(|pack| pack.live_chunks).sum();
             let below = if missing < tree.nodes { FAN } else { 0 };
             assert_eq!(live, tree.chunks() - 1 - below);
@@ -246,7 +246,7 @@ fn what_was_met_before_is_not_read_again_also_after_the_index_grew() {
         let below = |number| Root { descriptor: Some(tree.chunk(number)), ..root(tree) };
         let mut reach = Reach::new(&index);
         fn of<'a>(index: &'a Index, chunks: &'a Counting) -> Marker<'a> {
-            Marker { index, chunks, cancel: &GO, heard: &|_| {} }
+            Marker { index, chunks, at_once: 4, cancel: &GO, heard: &|_| {} }
         }
         reach.walk(&of(&index, &counting), &[below(1), below(2), below(1)]).unwrap();
 
@@ -261,7 +261,7 @@ fn what_was_met_before_is_not_read_again_also_after_the_index_grew() {
 
         assert_eq!(lock(&counting.1).len() as u64, tree.nodes);
         assert!(lock(&counting.1).values().all(|read| *read == 1));
-        let used = tally(&index, &reach, &all_kept, &GO).unwrap();
+        let used = tally(&index, &reach, &all_kept, (4, &GO)).unwrap();
         assert_eq!(used.values().map(|p| p.live_chunks).sum::<u64>(), tree.chunks());
     });
 }
@@ -276,10 +276,11 @@ fn memory_of_a_mark(nodes: u64, table_chunks: usize) -> (u64, usize, usize) {
             most.fetch_max(resident(), Ordering::Relaxed);
         };
         let reach = Reach::new(&index);
-        let marker = Marker { index: &index, chunks: &tree, cancel: &GO, heard: &heard };
+        let marker =
+            Marker { index: &index, chunks: &tree, at_once: 4, cancel: &GO, heard: &heard };
         reach.walk(&marker, &[root(tree)]).unwrap();
         heard(0);
-        let used = tally(&index, &reach, &all_kept, &GO).unwrap();
+        let used = tally(&index, &reach, &all_kept, (4, &GO)).unwrap();
         heard(0);
         assert_eq!(used.values().map(|p| p.live_chunks).sum::<u64>(), tree.chunks());
         let grown = most.into_inner().saturating_sub(before);

@@ -50,7 +50,7 @@ pub(super) fn walk(reach: &Reach, marker: &Marker<'_>, roots: &[Root]) -> Result
         };
         let batch = stack.split_off(stack.len().saturating_sub(count));
         let mut nodes = Vec::new();
-        for part in in_parallel(&batch, |part| walk.read(part))? {
+        for part in in_parallel(marker.at_once, &batch, |part| walk.read(part))? {
             let (inner, outer): (Vec<Met>, Vec<Met>) =
                 part.into_iter().partition(|met| has_references(met.chunk.kind));
             nodes.extend(inner);
@@ -134,7 +134,7 @@ impl Walk<'_> {
     /// last one first.
     fn claim_nodes(&self, mut met: Vec<Met>) -> Result<Vec<Node>> {
         self.sort(&mut met);
-        let new = in_parallel(&met, |part| {
+        let new = in_parallel(self.marker.at_once, &met, |part| {
             let mut new = Vec::new();
             for met in part {
                 if let Some(first) = self.claim(met)? {
@@ -145,13 +145,13 @@ impl Walk<'_> {
             Ok(new)
         })?;
         let mut new: Vec<Node> = new.into_iter().flatten().collect();
-        new.sort_unstable_by(|a, b| b.at.cmp(&a.at));
+        new.sort_unstable_by_key(|node| std::cmp::Reverse(node.at));
         Ok(new)
     }
 
     fn claim_leaves(&self, met: &mut Vec<Met>) -> Result<()> {
         self.sort(met);
-        in_parallel(met, |part| {
+        in_parallel(self.marker.at_once, met, |part| {
             go_on(self.marker.cancel)?;
             part.iter().try_for_each(|met| self.claim(met).map(|_| ()))
         })?;

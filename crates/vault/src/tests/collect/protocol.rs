@@ -170,8 +170,6 @@ fn a_silent_session_is_abandoned_and_its_packs_wait_a_week_for_its_host() {
     let mut host = world.host("writer");
     let writer = host.write(WriteOptions::default()).unwrap();
     let session = writer.session();
-    store_tree(&writer, &files(0..60)).unwrap();
-    std::mem::forget(writer);
     let stranger = lone_pack(&world, session);
     let mut vault = world.open();
 
@@ -185,6 +183,7 @@ fn a_silent_session_is_abandoned_and_its_packs_wait_a_week_for_its_host() {
     world.clock.advance(7 * DAY);
     assert_eq!(collect(&mut vault, &at_once()).strangers.objects, 1);
     assert!(world.packs().is_empty());
+    drop(writer);
 }
 
 /// Puts a pack of this session that no record names.
@@ -258,7 +257,7 @@ fn many_small_runs_become_one_and_every_chunk_is_still_found() {
     assert_eq!((found.merged.runs, found.merged.into, found.runs.objects), (34, 1, 34));
     assert_eq!(runs(), 1);
     world.expect_whole(&wanted);
-    assert!(verify(&mut world.host("fresh"), VerifyDepth::Data).damage.is_empty());
+    assert!(verify(&mut world.host("fresh"), Reading::All).damage.is_empty());
     let again = collect(&mut world.collector(), &at_once());
     assert_eq!((again.merged.runs, again.suspected), (0, 0));
 }

@@ -63,6 +63,10 @@ impl Place for Interrupted {
         self.inner.capabilities()
     }
 
+    fn calls_at_once(&self) -> usize {
+        1
+    }
+
     fn describe(&self) -> String {
         self.inner.describe()
     }
