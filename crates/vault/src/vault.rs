@@ -571,7 +571,7 @@ impl Vault {
         &self.home
     }
 
-    pub(crate) fn index(&self) -> Arc<RwLock<Index>> {
+    pub(crate) fn index_handle(&self) -> Arc<RwLock<Index>> {
         self.index.clone()
     }
 

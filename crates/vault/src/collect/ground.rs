@@ -96,7 +96,7 @@ impl Work<'_> {
 
     /// The known packs that are missing, or have another length than the index says.
     fn absent_packs(&self) -> Result<HashSet<Digest>> {
-        let index = self.vault.index();
+        let index = self.vault.index_handle();
         let index = index.read().unwrap_or_else(PoisonError::into_inner);
         let mut absent = HashSet::new();
         for pack in index.known_packs() {

@@ -47,7 +47,7 @@ pub(super) fn keep(vault: &Vault, roots: &[Root], reach: &Reach, order: u64) {
     let head = vault.ledger().state().head();
     // A void record of nobody counts with another hash than that of its bytes.
     let on_chain = vault.ledger().read(head.seq).is_ok_and(|entry| entry.hash == head.hash);
-    let handle = vault.index();
+    let handle = vault.index_handle();
     let index = handle.read().unwrap_or_else(PoisonError::into_inner);
     let Some(tables) = index.table_names().filter(|_| index.reordered() == order && on_chain)
     else {

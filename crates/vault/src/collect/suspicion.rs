@@ -138,7 +138,7 @@ impl Work<'_> {
             Rules::ALL => remembered::load(self.vault, &ground.roots),
             _ => None,
         };
-        let handle = self.vault.index();
+        let handle = self.vault.index_handle();
         let (reach, order) = {
             let mut index = handle.write().unwrap_or_else(PoisonError::into_inner);
             let reach = match remembered {
@@ -156,7 +156,7 @@ impl Work<'_> {
     fn mark_on(&mut self, marked: Marked, ground: &Ground) -> Result<Marked> {
         let Marked { mut reach, order, .. } = marked;
         let reader = self.vault.reader_of_place()?;
-        let handle = self.vault.index();
+        let handle = self.vault.index_handle();
         let index = handle.read().unwrap_or_else(PoisonError::into_inner);
         // What a walk passed over, another may not; and the tables may have been merged.
         if index.reordered() != order || !reach.is_whole() {
