@@ -1,4 +1,6 @@
 //! `hold`: nobody forgets or purges these snapshots until the owner releases them.
+//!
+//! To hold what is held already changes nothing and is no error. DESIGN.md §9.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -1,4 +1,6 @@
 //! `release`: ends the hold on snapshots.
+//!
+//! To release what is not held changes nothing and is no error. DESIGN.md §9.
 
 use std::ffi::OsString;
 

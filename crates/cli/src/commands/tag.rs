@@ -1,4 +1,7 @@
 //! `tag`: changes the tags of snapshots.
+//!
+//! The tags in force replace those that the backup gave; filters and rules go by them. DESIGN.md
+//! §9.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

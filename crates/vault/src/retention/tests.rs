@@ -272,7 +272,10 @@ proptest! {
         prop_assume!(!retention.has_no_rules());
         let honest: Vec<_> = commits
             .iter()
-            .map(|c| if c.source == "web" { c.clone() } else { Made { claimed: c.stored, ..c.clone() } })
+            .map(|commit| match commit.source {
+                "web" => commit.clone(),
+                _ => Made { claimed: commit.stored, ..commit.clone() },
+            })
             .collect();
         let alone: Vec<_> = honest.iter().filter(|c| c.source != "web").cloned().collect();
         let is_web = |c: &Candidate| c.source.as_ref().unwrap().name.as_deref() == Some("web");

@@ -1,4 +1,6 @@
 //! `forget` by a policy: which rules were typed, and what they do to each source.
+//!
+//! What is forgotten is exactly what the plan says, which a dry run shows too. DESIGN.md §9.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
