@@ -46,6 +46,7 @@ cases! {
     ledger
     own_folders
     quiet
+    repair
     restore_options
     restore_refuses
     selectors

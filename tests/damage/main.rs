@@ -15,3 +15,6 @@ mod types;
 
 // A damaged pack while restoring to disk: the files that it hurts are named, the others are whole.
 mod restore;
+
+// What `repair` puts back, from each object's loss and after a crash at each of its steps.
+mod repaired;

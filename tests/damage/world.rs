@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use places::{ManualClock, MemoryPlace};
 use strongroom::*;
@@ -94,9 +95,39 @@ impl World {
         Ok(Vault::open(components(place, &self.clock), &folders, keyring, host)?)
     }
 
+    /// Repairs, as the host with this home, at this place.
+    pub(crate) fn repair(
+        &self,
+        place: Arc<dyn Place>,
+        host: &str,
+        options: &RepairOptions,
+    ) -> Result<(Vault, Repair)> {
+        let bundle = Bundle::from_key_file(&self.key_file)?;
+        let folders = home(self.folder.path(), host);
+        let components =
+            Components { place, clock: self.clock.clone(), entropy: Arc::new(OsEntropy) };
+        let keyring = Keyring::from_bundle(bundle);
+        let (mut vault, first) =
+            Vault::open_for_repair(components, &folders, keyring, host, options)?;
+        let mut repair = vault.repair(options, &Silent, &AtomicBool::new(false))?;
+        repair.steps.splice(0..0, first);
+        Ok((vault, repair))
+    }
+
+    pub(crate) fn clock(&self) -> Arc<ManualClock> {
+        self.clock.clone()
+    }
+
     pub(crate) fn scratch(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// Hears nothing.
+pub(crate) struct Silent;
+
+impl VerifyProgress for Silent {
+    fn object(&self, _: &str, _: u64) {}
 }
 
 /// An error of reading a file, in the words that name what is wrong.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, cat, diff, find, forget, hold, init, key, ledger, ls, release, restore, snapshots,
-    stats, tag, verify,
+    backup, cat, diff, find, forget, hold, init, key, ledger, ls, release, repair, restore,
+    snapshots, stats, tag, verify,
 };
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
@@ -104,6 +104,7 @@ pub(crate) enum Command {
     Stats(stats::Args),
     #[command(alias = "check")]
     Verify(verify::Args),
+    Repair(repair::Args),
     Key(key::Args),
     Ledger(ledger::Args),
 }
@@ -126,6 +127,7 @@ impl Command {
             Self::Tag(_) => "tag",
             Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",
+            Self::Repair(_) => "repair",
             Self::Key(args) => args.name(),
             Self::Ledger(args) => args.name(),
         }

@@ -14,6 +14,7 @@ pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod ls;
 pub(crate) mod release;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod stats;
@@ -42,6 +43,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Tag(args) => Ok(Box::new(tag::run(&args, context)?)),
         Command::Stats(args) => Ok(Box::new(stats::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
+        Command::Repair(args) => Ok(Box::new(repair::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),
         Command::Ledger(args) => ledger::run(&args, context),
     }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom::{
-    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceUrl, Rates, SystemClock, Throttled,
-    Vault, create_place, open_place,
+    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceUrl, Rates, RepairOptions,
+    RepairStep, SystemClock, Throttled, Vault, create_place, open_place,
 };
 
 use crate::args::Common;
@@ -68,6 +68,21 @@ impl Context {
         self.hear_alarms(&vault, access)?;
         self.check_stopped()?;
         Ok(vault)
+    }
+
+    /// Opens a vault that may be damaged; gives what was put back for that.
+    pub(crate) fn open_for_repair(
+        &self,
+        options: &RepairOptions,
+    ) -> Result<(Vault, Vec<RepairStep>)> {
+        let url = self.place_url()?;
+        let keys = KeySource::choose(self)?;
+        let components = self.components(open_place(&url, self.clock.clone())?);
+        let keyring = keys.keyring(self, components.place.as_ref())?;
+        let (folders, host) = (self.folders()?, &self.environment.host);
+        let opened = Vault::open_for_repair(components, &folders, keyring, host, options)?;
+        self.check_stopped()?;
+        Ok(opened)
     }
 
     /// Opens the place alone, for what needs no key, reading no more bytes than this in a second.

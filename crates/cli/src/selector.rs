@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use strongroom::{Snapshot, SnapshotStanding, Time, Vault};
+use strongroom::{Snapshot, SnapshotStanding, Time, Vault, is_incomplete};
 
 use crate::commands::snapshots::DAMAGED_HINT;
 use crate::context::Context;
@@ -118,7 +118,8 @@ impl Selector {
         let sources = Sources::new(snapshots, vault.ledger().state());
         let is_live = |s: &&Snapshot| s.standing == SnapshotStanding::Live;
         let named = |name: &Option<String>, snapshot: &Snapshot| match name {
-            None => true,
+            // What was salvaged of a damaged snapshot is chosen by its own name or id alone.
+            None => !is_incomplete(snapshot),
             Some(name) => snapshot.descriptor.as_ref().is_some_and(|d| d.name == *name),
         };
         let chosen = match &self.which {

@@ -142,6 +142,7 @@ impl Ledger {
         let genesis =
             genesis.ok_or_else(|| nothing_there(remembered.filter(|_| marked.is_none())))?;
         let state = State::begin(config_bytes, &genesis, Trust::Check)?;
+        memory.keep_record(state.head(), &genesis);
         let mut ledger = Self {
             components,
             shelf,
@@ -277,6 +278,11 @@ impl Ledger {
             }
         }
         Ok(state)
+    }
+
+    /// The head that was remembered before this ledger caught up.
+    pub fn remembered(&self) -> Option<RecordAt> {
+        self.remembered
     }
 
     /// Appends a member's certificate, as [`crypto::Certificate::issue`] signed it, and its label.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use format::RecordAt;
 
-use crate::Result;
+use crate::{RecordBytes, Result};
 
 /// The roll-back memory. A lower head never replaces a higher one, except through
 /// [`Memory::follow_recover`].
@@ -47,6 +47,10 @@ pub trait Memory: Send + Sync {
     /// # Errors
     /// As [`Memory::remember`].
     fn follow_recover(&self, recover: RecordAt, head: RecordAt) -> Result<()>;
+
+    /// A record was read on its own and applied. Whoever keeps its bytes can put them back when
+    /// the place loses them; that is for comfort, so nothing is said when it does not work.
+    fn keep_record(&self, _at: RecordAt, _bytes: &RecordBytes) {}
 }
 
 /// Remembers as long as it lives. For hosts without a state folder, and for tests.

@@ -82,8 +82,8 @@ pub use vault::{
     Amount, ChunkTotals, Committed, Components, Compression, CreateOptions, Damage, DomainChoice,
     Error as VaultError, ErrorKind as VaultErrorKind, Floor, Folders, Forgotten, Fraction, GroupBy,
     HurtPath, Inventory, KeepReason, LeftAloneReason, Paranoia, Period, Planned, Protection,
-    Reader, Reading, Reported, Reporting, Retention, Snapshot, SnapshotStanding, Source,
-    StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UtcOffset, Vault, Verdict, Verification,
-    VerifyOptions, VerifyProgress, Written, check_label, foreign_names, open_slot, read_config,
-    slots, verify_keyless,
+    Reader, Reading, Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Snapshot,
+    SnapshotStanding, Source, Step as RepairStep, StepOutcome, StoredChunks, TRASH_DAYS_DEFAULT,
+    TagEdit, UtcOffset, Vault, Verdict, Verification, VerifyOptions, VerifyProgress, Written,
+    check_label, foreign_names, is_incomplete, open_slot, read_config, slots, verify_keyless,
 };

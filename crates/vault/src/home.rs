@@ -19,7 +19,7 @@ use crypto::{
     Digest, Entropy, Keyring, MemberKeys, SessionId, SmallKind, Suite, SymmetricKey, VaultId,
     open_small, seal_small,
 };
-use format::{Decoder, Encoder, RecordAt, Seq};
+use format::{BUNDLE_RECORDS, Decoder, Encoder, RecordAt, Seq};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -27,6 +27,13 @@ use crate::{Error, Result};
 
 /// What an interrupted process left in the cache is removed when it is so old.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// The cache's folder of records as they lie in the place.
+const RECORDS: &str = "ledger/records";
+
+fn record_file(seq: Seq) -> String {
+    format!("{:016x}", seq.0)
+}
 
 /// The base folders of a host's cache and state, such as `~/.cache/strongroom` and
 /// `~/.local/state/strongroom`. `None`: go on without.
@@ -223,6 +230,48 @@ impl Home {
             .map_err(failed)
     }
 
+    /// Where what a repair takes out of the vault is kept: in the state folder.
+    pub(crate) fn quarantine(&self) -> Option<PathBuf> {
+        Some(self.state.as_ref()?.join("quarantine"))
+    }
+
+    /// A record that this host read and kept.
+    pub(crate) fn kept_record(&self, seq: Seq) -> Option<Vec<u8>> {
+        let folder = self.cache_folder(RECORDS).ok()??;
+        fs::read(folder.join(record_file(seq))).ok()
+    }
+
+    /// Keeps a record, the first time that it is read. Bundles hold older ones.
+    fn keep_record(&self, seq: Seq, bytes: &[u8]) {
+        let Ok(Some(folder)) = self.cache_folder(RECORDS) else { return };
+        let path = folder.join(record_file(seq));
+        if !path.exists() {
+            let _ = Self::write_cache(&path, &[bytes]);
+        }
+        if seq.0.is_multiple_of(BUNDLE_RECORDS) && seq.0 > 2 * BUNDLE_RECORDS {
+            let oldest = record_file(Seq(seq.0 - 2 * BUNDLE_RECORDS));
+            for file in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let name = file.file_name();
+                if name.to_str().is_some_and(|n| n < &oldest[..] && n != record_file(Seq(0))) {
+                    let _ = fs::remove_file(file.path());
+                }
+            }
+        }
+    }
+
+    /// Removes what the cache has of the index and the ledger's state; it is made anew.
+    pub(crate) fn drop_index_cache(&self) -> Result<()> {
+        for name in ["index", "ledger"] {
+            let Some(folder) = self.cache_folder(name)? else { return Ok(()) };
+            for file in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if file.file_type().is_ok_and(|kind| kind.is_file()) {
+                    let _ = fs::remove_file(file.path());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn probe_file(&self, place: &str) -> Option<PathBuf> {
         let name = Digest::of(place.as_bytes()).to_string();
         Some(self.state.as_ref()?.join("probes").join(name))
@@ -371,6 +420,12 @@ impl ledger::Memory for HeadMemory {
         self.change(|remembered| {
             *remembered = Remembered { head: Some(head), recovered: Some(recover) };
         })
+    }
+
+    fn keep_record(&self, at: RecordAt, bytes: &ledger::RecordBytes) {
+        if bytes.whole_length == bytes.bytes.len() as u64 {
+            self.home.keep_record(at.seq, &bytes.bytes);
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use crypto::{
-    Digest, Entropy, Expected, Header, Keyring, ObjectKind, OpenedObject, Role, SessionId,
-    Unwrapping,
+    Digest, Entropy, Epoch, Expected, Header, Keyring, ObjectKind, ObjectSealer, OpenedObject,
+    Role, SealedObject, SessionId, Unwrapping, Wrapping, padded_stream_len,
 };
 use format::{ChunkRef, DomainId, PackListing, RUN_BYTES_MAX, Run, Seq, VaultNames};
 use ledger::{PackStanding, SessionStatus, State};
@@ -490,6 +490,29 @@ pub(crate) fn fetch_run(
         return Err(Error::object(&object, "its bytes do not have its name"));
     }
     open_run(context.keyring, &bytes, domain).map_err(|error| Error::object(&object, error))
+}
+
+/// Seals an index run of a session, under the newest key of its domain.
+pub(crate) fn seal_run(
+    context: &IndexContext<'_>,
+    session: SessionId,
+    domain: DomainId,
+    epoch: Epoch,
+    run: &Run,
+) -> Result<SealedObject> {
+    let keyring = context.keyring;
+    let key = keyring.index(domain, epoch)?;
+    let header = Header {
+        suite: keyring.suite(),
+        kind: ObjectKind::IndexRun,
+        vault_id: keyring.vault_id(),
+        session,
+        epoch,
+    };
+    let mut sealer = ObjectSealer::new(header, Wrapping::Keyed(&key), context.entropy, Vec::new())?;
+    sealer.write(&run.encode());
+    let padded = padded_stream_len(sealer.stream_len());
+    Ok(sealer.finish(padded)?)
 }
 
 /// Reads an object that is read whole, unless it is longer than its kind may be.

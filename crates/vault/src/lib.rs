@@ -20,6 +20,7 @@ mod pack_builder;
 mod pack_source;
 mod reader;
 mod references;
+mod repair;
 mod retention;
 mod rules;
 mod shared_cache;
@@ -48,6 +49,9 @@ pub use home::Folders;
 pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
 pub use reader::{Location, Nodes, Reader};
+pub use repair::{
+    INCOMPLETE_TAG, Repair, RepairMode, RepairOptions, Step, StepOutcome, is_incomplete,
+};
 pub use retention::{
     Candidate, Floor, GroupBy, KeepReason, LeftAloneReason, Period, Retention, Source, UtcOffset,
     Verdict, foreign_names, plan as plan_retention,

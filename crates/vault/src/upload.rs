@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use crypto::{Digest, Header, ObjectKind, ObjectSealer, Wrapping, padded_stream_len};
+use crypto::Digest;
 use format::{
     ChunkId, ChunkRef, CommitBody, ObjectRef, PackListing, Run, Seq, SessionId, VaultNames,
 };
@@ -20,6 +20,7 @@ use ledger::{Draft, PackStanding, SessionStatus, State};
 use places::{PutOptions, Time};
 
 use crate::home::Home;
+use crate::index::seal_run;
 use crate::pack_builder::FilledPack;
 use crate::pack_source::PackSource;
 use crate::rules::Rule;
@@ -389,19 +390,8 @@ impl Inner {
     fn store_run(&self, run: &Run) -> Result<Digest> {
         let shared = &*self.shared;
         let epoch = shared.ledger().state().epoch();
-        let key = shared.keyring.index(shared.domain, epoch)?;
-        let header = Header {
-            suite: shared.config.suite,
-            kind: ObjectKind::IndexRun,
-            vault_id: shared.config.vault,
-            session: shared.session,
-            epoch,
-        };
-        let mut sealer =
-            ObjectSealer::new(header, Wrapping::Keyed(&key), shared.entropy.as_ref(), Vec::new())?;
-        sealer.write(&run.encode());
-        let padded = padded_stream_len(sealer.stream_len());
-        let object = sealer.finish(padded)?;
+        let context = shared.index_context();
+        let object = seal_run(&context, shared.session, shared.domain, epoch, &run)?;
         let length = object.bytes.len() as u64;
         let _ = shared.place.put(
             &VaultNames::run(&object.name),

@@ -13,7 +13,7 @@ use ledger::{Components, Draft, Ledger, PackStanding, SessionStatus, SnapshotSta
 use places::{ErrorKind as PlaceErrorKind, Time};
 
 use crate::config::read_config;
-use crate::home::{Folders, HeadMemory, Home, remove_leftover};
+use crate::home::{Folders, HeadMemory, Home, SessionLock, remove_leftover};
 use crate::index::{Index, IndexContext};
 use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
 use crate::pack_source::{CopyUse, PackSource};
@@ -565,6 +565,30 @@ impl Vault {
 
     pub(crate) fn rules(&self) -> Rules {
         self.rules
+    }
+
+    /// Opens a session that stores no chunks, such as one that publishes index runs.
+    pub(crate) fn begin_session(&mut self, domain: DomainId) -> Result<(SessionId, SessionLock)> {
+        self.probe()?;
+        let member = self.ensure_member()?;
+        self.abandon_dead_sessions(member)?;
+        let session = SessionId::draw(self.components.entropy.as_ref());
+        let lock = self.home.lock_session(session)?;
+        self.append_open(session, domain, None)?;
+        Ok((session, lock))
+    }
+
+    /// Reads the index anew when it is asked next.
+    pub(crate) fn forget_index(&mut self) {
+        self.index_at = None;
+    }
+
+    pub(crate) fn head_memory(&self) -> Arc<HeadMemory> {
+        Arc::new(HeadMemory::new(self.home.clone(), self.components.entropy.clone()))
+    }
+
+    pub(crate) fn keyring_shared(&self) -> Arc<Keyring> {
+        self.keyring.clone()
     }
 
     pub(crate) fn home(&self) -> &Home {

@@ -121,11 +121,20 @@ impl Vault {
         progress: &dyn VerifyProgress,
         cancel: &AtomicBool,
     ) -> Result<Verification> {
-        let mut check = self.inspect(options, progress, cancel)?;
+        let check = self.inspect(options, progress, cancel)?;
+        self.conclude(check, options.reporting)
+    }
+
+    /// Appends what was found and says it.
+    pub(crate) fn conclude(
+        &mut self,
+        mut check: Check<'_>,
+        reporting: Reporting,
+    ) -> Result<Verification> {
         self.refresh()?;
         check.forget_condemned(self.ledger().state());
         let Check { mut found, known, damage, .. } = check;
-        found.reported = match options.reporting {
+        found.reported = match reporting {
             Reporting::Append => self.report(&known),
             Reporting::Never => Reported::default(),
         };
@@ -298,8 +307,16 @@ impl<'a> Check<'a> {
             Ok(())
         });
         self.found.records = records;
+        for (bundle, _) in ledger.damaged_bundles()? {
+            self.damaged(bundle.as_str(), "it does not hold the records of the ledger");
+        }
         match replayed {
-            Ok(_) => Ok(()),
+            Ok(state) if state.head() == ledger.state().head() => Ok(()),
+            // A changed record can make all that follow it void, without a break.
+            Ok(_) => {
+                self.damaged("ledger", "its records lead to another history than the one known");
+                Ok(())
+            }
             Err(error) if matches!(error.kind(), ledger::ErrorKind::Unavailable) => {
                 Err(error.into())
             }
@@ -494,7 +511,7 @@ impl Damage {
     }
 }
 
-const UNLISTED: &str = "no readable index run lists it";
+pub(crate) const UNLISTED: &str = "no readable index run lists it";
 
 pub(crate) fn runs_of(state: &State) -> Vec<RunToRead> {
     let domain = |session| state.session(session).map(|session| session.domain);
@@ -513,7 +530,7 @@ fn pack_of(object: &str) -> Option<Digest> {
 }
 
 /// Whether an error says that an object is damaged or absent.
-fn says_damage(error: &Error) -> bool {
+pub(crate) fn says_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid)
 }
 

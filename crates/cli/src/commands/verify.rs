@@ -231,8 +231,8 @@ impl Report for Verified {
     }
 }
 
-const HINT: &str = "what is not named can be restored; run a backup, which stores again what the \
-    source still has, or bring the named objects back from a copy of the vault";
+const HINT: &str = "run a backup, which stores again what the source still has, then \
+    `strongroom repair`; what is not named can be restored";
 
 const PATHS_SHOWN_MAX: usize = 10;
 

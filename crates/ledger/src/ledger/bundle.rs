@@ -4,13 +4,15 @@
 //! tail behind the last long one is a few reads as well. Layout: version u8 = 1, u64 first seq,
 //! list of {u64 whole length, bytes}. FORMAT.md §11.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
 use format::{
-    BUNDLE_RECORDS, BUNDLE_SPANS, DecodeError, Decoder, Encoder, RECORD_BYTES_MAX, Seq, VaultNames,
+    BUNDLE_RECORDS, BUNDLE_SPANS, DecodeError, Decoder, Encoder, NamedObject, RECORD_BYTES_MAX,
+    Seq, VaultNames,
 };
-use places::{Put, PutOptions, Start};
+use places::{ObjectName, Put, PutOptions, Start};
 
 use super::Ledger;
 use crate::{RecordBytes, Result};
@@ -66,6 +68,54 @@ impl Ledger {
             }
         }
         Ok(written)
+    }
+
+    /// The bundles that do not hold what the ledger does, with the bytes that they should have;
+    /// long ones also when they are missing. Reads every bundle and every record that one holds.
+    ///
+    /// # Errors
+    /// [`crate::Error::Place`].
+    pub fn damaged_bundles(&self) -> Result<Vec<(ObjectName, Vec<u8>)>> {
+        let next = self.state.next().0;
+        let long = (0..next / BUNDLE_RECORDS).map(|number| bounds(BUNDLE_RECORDS, number));
+        let mut expected: BTreeSet<(Seq, Seq)> = long.collect();
+        for listed in self.components.place.list(&VaultNames::bundles(), None)? {
+            if let Some(NamedObject::Bundle(first, last)) = NamedObject::parse(&listed?.name) {
+                let span = last.0.saturating_sub(first.0).saturating_add(1);
+                let fits = first.0.is_multiple_of(span) && last.0 < next;
+                if BUNDLE_SPANS.contains(&span) && fits {
+                    expected.insert((first, last));
+                }
+            }
+        }
+        let mut damaged = Vec::new();
+        for (first, last) in expected {
+            // Records that are missing or too long for a bundle: there is none to compare with.
+            let Some(right) = self.bundle_from(first, last.0 - first.0 + 1)? else { continue };
+            let name = VaultNames::bundle(first, last);
+            match self.components.place.get_start(&name, BUNDLE_BYTES_MAX) {
+                Ok(found) if found.bytes == right && found.whole_length == right.len() as u64 => {}
+                Err(error) if error.kind() != places::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => damaged.push((name, right)),
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// A record as a bundle holds it, whether or not the ledger does.
+    ///
+    /// # Errors
+    /// [`crate::Error::Place`].
+    pub fn bundled_record(&self, seq: Seq) -> Result<Option<RecordBytes>> {
+        for span in BUNDLE_SPANS {
+            let (first, last) = bounds(span, seq.0 / span);
+            if let Some(mut records) = self.read_bundle(first, last)? {
+                return Ok(Some(records.swap_remove((seq.0 - first.0) as usize)));
+            }
+        }
+        Ok(None)
     }
 
     /// The bundle that begins at `first`; `None` when a record is missing or it would be too long.

@@ -187,6 +187,7 @@ impl Ledger {
         match self.state.step(bytes, &context) {
             Ok(applied) => {
                 self.head_bytes = Some(SignedRecord::hash(&bytes.bytes, bytes.whole_length));
+                self.memory.keep_record(applied.at, bytes);
                 self.follow(&applied);
                 Ok(None)
             }

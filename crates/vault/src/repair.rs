@@ -1,0 +1,264 @@
+//! Repair: puts back what can be had from elsewhere in the vault, and destroys nothing.
+//!
+//! The config comes from its copy in the first record; records from bundles and from what this
+//! host kept; bundles from the records; index runs from the packs' own directories; metadata packs
+//! from this host's copies. What is damaged is copied to a quarantine folder, and the copy read
+//! back, before the right bytes take its place; without right bytes in hand nothing is touched.
+//! Packs that nothing can give back are appended as `lost`; of a snapshot that they hurt, what is
+//! readable goes into a new one that is marked incomplete. Each step stands on its own, so a
+//! repair that was interrupted is simply run again. DESIGN §9, P3.
+
+mod quarantine;
+mod records;
+mod runs;
+mod salvage;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use crypto::{Digest, Keyring, SessionId};
+use format::{NamedObject, VaultNames};
+use ledger::Components;
+use places::ObjectName;
+
+use crate::home::Folders;
+use crate::pack_source::PackSource;
+use crate::vault::Vault;
+use crate::verify::{Reading, Reporting, UNLISTED, Verification, VerifyOptions, VerifyProgress};
+use crate::{Error, Result};
+
+pub use salvage::{INCOMPLETE_TAG, is_incomplete};
+
+/// Whether a repair changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RepairMode {
+    /// It does.
+    #[default]
+    Make,
+    /// It says what it would do.
+    Plan,
+}
+
+/// How to repair.
+#[derive(Clone, Debug, Default)]
+pub struct RepairOptions {
+    /// How much is read to find damage: at least all but the packs.
+    pub reading: Reading,
+    /// Whether anything is changed.
+    pub mode: RepairMode,
+    /// Where damaged objects are kept; `None` for a folder beside the host's state.
+    pub quarantine: Option<PathBuf>,
+}
+
+/// What a repair did.
+#[derive(Clone, Debug, Default)]
+pub struct Repair {
+    /// Each thing that was wrong, in the order of the work.
+    pub steps: Vec<Step>,
+    /// Snapshots that still cannot be restored whole.
+    pub hurt: Vec<SessionId>,
+    /// What was found after the work; when nothing may be changed, before it.
+    pub verification: Verification,
+}
+
+/// One thing that was wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The object's name, or what it is.
+    pub object: String,
+    /// What was wrong with it.
+    pub wrong: String,
+    /// What was done, would be done, or is left to do.
+    pub action: String,
+    /// How it ended.
+    pub outcome: StepOutcome,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// It is done.
+    Done,
+    /// It would be done.
+    Planned,
+    /// It is left: the action says what else may help.
+    Left,
+}
+
+/// A repair under way.
+struct Work<'a> {
+    options: &'a RepairOptions,
+    cancel: &'a AtomicBool,
+    steps: Vec<Step>,
+    /// Packs that were found damaged.
+    bad_packs: HashSet<Digest>,
+}
+
+impl Vault {
+    /// Opens a vault that may be damaged: when the first record is missing or damaged and this
+    /// host kept it, that is put back first. Gives the steps that this took.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn open_for_repair(
+        components: Components,
+        folders: &Folders,
+        keyring: Keyring,
+        label: &str,
+        options: &RepairOptions,
+    ) -> Result<(Self, Vec<Step>)> {
+        let mended = records::mend_genesis(&components, folders, &keyring, options)?;
+        Ok((Self::open(components, folders, keyring, label)?, mended))
+    }
+
+    /// Repairs what can be repaired, with the keys at hand.
+    ///
+    /// # Errors
+    /// Errors of the place and the host's folders; [`Error::Stopped`] when it is cancelled. What
+    /// cannot be repaired is no error but a step that is left.
+    pub fn repair(
+        &mut self,
+        options: &RepairOptions,
+        progress: &dyn VerifyProgress,
+        cancel: &AtomicBool,
+    ) -> Result<Repair> {
+        let mut work = Work { options, cancel, steps: Vec::new(), bad_packs: HashSet::new() };
+        self.repair_records(&mut work)?;
+        if options.mode == RepairMode::Make {
+            self.drop_caches()?;
+        }
+        self.repair_config(&mut work)?;
+        self.repair_bundles(&mut work)?;
+        let reporting = match options.mode {
+            RepairMode::Make => Reporting::Append,
+            RepairMode::Plan => Reporting::Never,
+        };
+        // Runs first: what no run lists cannot be judged.
+        self.rebuild_runs(&mut work)?;
+        let verify = VerifyOptions { reading: options.reading, reporting };
+        let mut check = self.inspect(&verify, progress, cancel)?;
+        let damaged: Vec<String> = check.damage.keys().cloned().collect();
+        if self.restore_packs(&mut work, &damaged)? && options.mode == RepairMode::Make {
+            check = self.inspect(&verify, progress, cancel)?;
+        }
+        let found = self.conclude(check, reporting)?;
+        work.bad_packs = salvage::bad_packs(&found);
+        work.say_what_is_left(&found);
+        for snapshot in found.hurt.clone() {
+            self.salvage(&mut work, snapshot)?;
+        }
+        Ok(Repair { steps: work.steps, hurt: found.hurt.clone(), verification: found })
+    }
+
+    /// Forgets what this host keeps of the index and the ledger's state.
+    fn drop_caches(&mut self) -> Result<()> {
+        self.home().drop_index_cache()?;
+        self.forget_index();
+        self.reopen_ledger()
+    }
+
+    fn repair_config(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let right = Bytes::copy_from_slice(self.ledger().state().config_bytes());
+        let name = VaultNames::config();
+        self.put_right(work, &name, right, "written from its copy in the first record")
+    }
+
+    fn repair_bundles(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let damaged = self.ledger().damaged_bundles()?;
+        for (name, right) in damaged {
+            self.put_right(work, &name, right.into(), "made again from the records")?;
+        }
+        Ok(())
+    }
+
+    /// Puts back metadata packs that this host kept whole.
+    fn restore_packs(&mut self, work: &mut Work<'_>, damaged: &[String]) -> Result<bool> {
+        let Some(folder) = PackSource::copies(self.home())? else { return Ok(false) };
+        let mut any = false;
+        for object in damaged {
+            let Ok(name) = object.parse::<ObjectName>() else { continue };
+            let Some(NamedObject::Pack(pack)) = NamedObject::parse(&name) else { continue };
+            let Ok(kept) = std::fs::read(folder.join(pack.to_string())) else { continue };
+            let Some(object) = kept.get(crypto::KEPT_KEY_BYTES..) else { continue };
+            if Digest::of(object) == pack {
+                let right = Bytes::copy_from_slice(object);
+                self.put_right(work, &name, right, "put back from this host's copy")?;
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Puts the right bytes under a name, whatever lies there.
+    fn put_right(
+        &self,
+        work: &mut Work<'_>,
+        name: &ObjectName,
+        right: Bytes,
+        action: &str,
+    ) -> Result<()> {
+        let place = self.components().place.as_ref();
+        let folder = work.options.quarantine.clone().or_else(|| self.home().quarantine());
+        let step = quarantine::replace(place, name, right, folder, work.options.mode)?;
+        work.steps.extend(step.map(|step| step.named(name, action)));
+        Ok(())
+    }
+}
+
+impl Work<'_> {
+    fn step(&mut self, object: &str, wrong: impl Into<String>, done: impl Into<String>) {
+        let outcome = match self.options.mode {
+            RepairMode::Make => StepOutcome::Done,
+            RepairMode::Plan => StepOutcome::Planned,
+        };
+        self.push(object, wrong.into(), done.into(), outcome);
+    }
+
+    fn left(&mut self, object: &str, wrong: impl Into<String>, action: impl Into<String>) {
+        self.push(object, wrong.into(), action.into(), StepOutcome::Left);
+    }
+
+    fn push(&mut self, object: &str, wrong: String, action: String, outcome: StepOutcome) {
+        self.steps.push(Step { object: object.to_owned(), wrong, action, outcome });
+    }
+
+    /// Names what is still wrong, and what else may help.
+    fn say_what_is_left(&mut self, found: &Verification) {
+        // What only a missing run lists is told of with the run.
+        for damage in found.damage.iter().filter(|damage| damage.reason != UNLISTED) {
+            let object = damage.object.parse::<ObjectName>().ok();
+            let action = match object.as_ref().and_then(NamedObject::parse) {
+                Some(NamedObject::Pack(_)) if damage.snapshots.is_empty() => {
+                    // Nothing needs it, and the ledger says that it is lost.
+                    self.step(&damage.object, &damage.reason, "noted as lost; no snapshot is hurt");
+                    continue;
+                }
+                Some(NamedObject::Pack(_)) => {
+                    "lost: the next backup stores again what the source still has"
+                }
+                Some(NamedObject::Slot(_)) => {
+                    "another slot, key file or the kit opens the vault; make a new slot with it"
+                }
+                Some(NamedObject::Config | NamedObject::Run(_)) => {
+                    "use the owner's key, which can rebuild it"
+                }
+                _ => "bring it back from a copy of the vault",
+            };
+            if !self.steps.iter().any(|step| step.object == damage.object) {
+                self.left(&damage.object, &damage.reason, action);
+            }
+        }
+    }
+
+    fn go_on(&self) -> Result<()> {
+        match self.cancel.load(std::sync::atomic::Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::Stopped {
+                reason: "the repair was cancelled".into(),
+                kind: crate::ErrorKind::Unavailable,
+            }),
+        }
+    }
+}
