@@ -44,6 +44,7 @@ cases! {
     key_sources
     keys
     ledger
+    mount
     own_folders
     quiet
     repair

@@ -23,3 +23,6 @@ mod processes;
 
 // Damage, from its discovery to its repair by the next backup.
 mod lost;
+
+// Snapshots mounted as folders, where FUSE works.
+mod mount;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, cat, diff, find, forget, hold, init, key, ledger, ls, release, repair, restore,
+    backup, cat, diff, find, forget, hold, init, key, ledger, ls, mount, release, repair, restore,
     snapshots, stats, tag, verify,
 };
 
@@ -96,6 +96,7 @@ pub(crate) enum Command {
     #[command(alias = "dump")]
     Cat(cat::Args),
     Diff(diff::Args),
+    Mount(mount::Args),
     Restore(restore::Args),
     Forget(forget::Args),
     Hold(hold::Args),
@@ -120,6 +121,7 @@ impl Command {
             Self::Find(_) => "find",
             Self::Cat(_) => "cat",
             Self::Diff(_) => "diff",
+            Self::Mount(_) => "mount",
             Self::Restore(_) => "restore",
             Self::Forget(_) => "forget",
             Self::Hold(_) => "hold",

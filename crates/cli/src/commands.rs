@@ -13,6 +13,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod ls;
+pub(crate) mod mount;
 pub(crate) mod release;
 pub(crate) mod repair;
 pub(crate) mod restore;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Find(args) => Ok(Box::new(find::run(&args, context)?)),
         Command::Cat(args) => Ok(Box::new(cat::run(&args, context)?)),
         Command::Diff(args) => Ok(Box::new(diff::run(&args, context)?)),
+        Command::Mount(args) => Ok(Box::new(mount::run(&args, context)?)),
         Command::Restore(args) => restore::run(&args, context),
         Command::Forget(args) => forget::run(&args, context),
         Command::Hold(args) => Ok(Box::new(hold::run(&args, context)?)),

@@ -322,6 +322,11 @@ fn files_hint(error: &FilesError) -> Option<&'static str> {
         FilesError::NotEmpty { .. } => {
             "name an empty folder with --to, or give --overwrite changed (or always)"
         }
+        FilesError::NoFuse { .. } => {
+            "install fuse3, load its module (`modprobe fuse`), and give a container /dev/fuse; \
+             `strongroom restore` works without it"
+        }
+        FilesError::MountTarget { .. } => "name an empty folder on which nothing is mounted",
         FilesError::Full { .. } => "make room there, or name another folder with --to",
         FilesError::NoFiles { .. } => {
             "use a key that can read file trees: the owner's, or its passphrase"

@@ -113,8 +113,24 @@ pub struct FileReader {
     holes: Vec<Hole>,
     /// Where the next read begins.
     position: u64,
-    /// The chunk that was read last, and where its bytes lie among the data.
-    last: Option<(u64, Bytes)>,
+    last: Option<LoadedChunk>,
+}
+
+/// A chunk of a file, and where its bytes lie among the file's data.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadedChunk {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl LoadedChunk {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    fn holds(&self, at: u64) -> bool {
+        (self.start..self.end()).contains(&at)
+    }
 }
 
 impl FileReader {
@@ -145,8 +161,7 @@ impl FileReader {
         if offset >= self.entry.size || buffer.is_empty() {
             return Ok(0);
         }
-        let before = self.holes.partition_point(|hole| hole.offset <= offset);
-        let skipped: u64 = self.holes[..before].iter().map(|hole| hole.length).sum();
+        let (before, skipped) = self.holes_before(offset);
         if let Some(hole) = before.checked_sub(1).map(|at| self.holes[at])
             && offset < hole.offset + hole.length
         {
@@ -155,19 +170,66 @@ impl FileReader {
             return Ok(count);
         }
         let data_end = self.holes.get(before).map_or(self.entry.size, |hole| hole.offset);
-        let (start, chunk) = self.chunk_at(offset - skipped)?;
+        let LoadedChunk { start, bytes } = self.chunk_at(offset - skipped)?;
         let within = (offset - skipped - start) as usize;
-        let count = fit(data_end - offset, buffer.len()).min(chunk.len() - within);
-        buffer[..count].copy_from_slice(&chunk[within..within + count]);
+        let count = fit(data_end - offset, buffer.len()).min(bytes.len() - within);
+        buffer[..count].copy_from_slice(&bytes[within..within + count]);
         Ok(count)
     }
 
-    /// The chunk that holds a byte of the data, and where it begins.
-    fn chunk_at(&mut self, at: u64) -> Result<(u64, Bytes)> {
-        if let Some((start, chunk)) = &self.last
-            && (*start..*start + chunk.len() as u64).contains(&at)
-        {
-            return Ok((*start, chunk.clone()));
+    /// How many holes begin at or before a place, and how long they are together.
+    fn holes_before(&self, offset: u64) -> (usize, u64) {
+        let before = self.holes.partition_point(|hole| hole.offset <= offset);
+        (before, self.holes[..before].iter().map(|hole| hole.length).sum())
+    }
+
+    /// Where the file has no data, in order.
+    pub(crate) fn holes(&self) -> &[Hole] {
+        &self.holes
+    }
+
+    /// How long the data is, without the holes.
+    pub(crate) fn data_length(&self) -> u64 {
+        let holes: u64 = self.holes.iter().map(|hole| hole.length).sum();
+        self.entry.size - holes
+    }
+
+    /// Whether reading at this place of the file needs another chunk than the last.
+    pub(crate) fn needs_chunk(&self, offset: u64) -> bool {
+        let at = offset.saturating_sub(self.holes_before(offset).1);
+        self.last.as_ref().is_none_or(|last| !last.holds(at))
+    }
+
+    /// Takes a chunk that was loaded elsewhere, when reading at `offset` needs it.
+    pub(crate) fn offer(&mut self, offset: u64, chunk: LoadedChunk) {
+        let at = offset.saturating_sub(self.holes_before(offset).1);
+        if chunk.holds(at) {
+            self.last = Some(chunk);
+        }
+    }
+
+    /// Where the chunk that was read last begins in the data.
+    pub(crate) fn loaded_start(&self) -> Option<u64> {
+        self.last.as_ref().map(|last| last.start)
+    }
+
+    /// Where it ends.
+    pub(crate) fn loaded_end(&self) -> Option<u64> {
+        self.last.as_ref().map(LoadedChunk::end)
+    }
+
+    /// Loads the chunk that holds a byte of the data.
+    pub(crate) fn load(&mut self, at: u64) -> Result<LoadedChunk> {
+        self.last = None;
+        let loaded = self.chunk_at(at)?;
+        self.last = None;
+        Ok(loaded)
+    }
+
+    /// The chunk that holds a byte of the data.
+    fn chunk_at(&mut self, at: u64) -> Result<LoadedChunk> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.holds(at)) {
+            return Ok(last.clone());
         }
         let mut chunks = Chunks::new(&self.reader, self.domain, &self.path, &self.entry.content);
         if let List::Recipe(recipe) = &mut chunks.list {
@@ -177,8 +239,9 @@ impl FileReader {
             let chunk = chunk?;
             if at < chunk.offset + u64::from(chunk.length) {
                 let bytes = read_chunk(&self.reader, self.domain, &self.path, &chunk)?;
-                self.last = Some((chunk.offset, bytes.clone()));
-                return Ok((chunk.offset, bytes));
+                let loaded = LoadedChunk { start: chunk.offset, bytes };
+                self.last = Some(loaded.clone());
+                return Ok(loaded);
             }
         }
         Err(Error::damaged(&self.path, format_args!("its content ends before byte {at}")))

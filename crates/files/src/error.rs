@@ -109,6 +109,20 @@ pub enum Error {
         /// How many bytes are free.
         free: u64,
     },
+    /// There is no FUSE here, or not for this user.
+    #[error("FUSE, which a mount needs, does not work here: {reason}")]
+    NoFuse {
+        /// What was tried, and what the system said.
+        reason: String,
+    },
+    /// A folder that nothing can be mounted on.
+    #[error("{path} {reason}")]
+    MountTarget {
+        /// The folder.
+        path: PathText,
+        /// What is the matter with it.
+        reason: String,
+    },
     /// Sessions were closed, or packs lost, each time the backup tried.
     #[error("the vault changed under the backup {attempts} times")]
     Restless {
@@ -130,6 +144,7 @@ impl Error {
             Self::Tree { .. } | Self::Damaged { .. } => ErrorKind::Vault(vault::ErrorKind::Corrupt),
             Self::NoFiles { .. } => ErrorKind::Vault(vault::ErrorKind::Denied),
             Self::NotEmpty { .. } => ErrorKind::NotEmpty,
+            Self::NoFuse { .. } | Self::MountTarget { .. } => ErrorKind::System,
             Self::Full { .. } => ErrorKind::Full,
             Self::Restless { .. } => ErrorKind::Vault(vault::ErrorKind::Conflict),
             Self::Cancelled => ErrorKind::Cancelled,

@@ -14,6 +14,8 @@ mod exclude;
 mod extra;
 mod layout;
 mod list;
+#[cfg(target_os = "linux")]
+mod mount;
 mod nodes;
 mod owners;
 mod progress;
@@ -37,6 +39,11 @@ pub use diff::{
 pub use error::{Error, ErrorKind, PROBLEMS_KEPT_MAX, PathText, Problem, Problems, Result};
 pub use exclude::{Choice, Pattern, Patterns};
 pub use list::{Depth, ListedEntry, find, list, open_file};
+#[cfg(target_os = "linux")]
+pub use mount::{
+    Catalog, CatalogEntry, Freshness, Mount, MountEvents, MountOptions, Unmounted, mount,
+    mount_snapshot,
+};
 pub use progress::{Cancel, Progress, Quiet};
 pub use restore::{
     Devices, Overwrite, Owner, Privileges, RestoreCounts, RestoreOptions, RestoreReport, restore,

@@ -85,6 +85,13 @@ impl World {
         vault
     }
 
+    /// The same vault, as a member of this role has it open.
+    pub(crate) fn with_role(&mut self, role: crypto::Role) -> Vault {
+        let bundle = self.vault.issue_bundle(role, vault::DomainChoice::Default, "member").unwrap();
+        let keyring = Keyring::from_bundle(bundle);
+        Vault::open(components(&self.place, 9), &NO_FOLDERS, keyring, "member").unwrap()
+    }
+
     pub(crate) fn latest(&mut self) -> Snapshot {
         self.vault.snapshots().unwrap().pop().unwrap()
     }

@@ -63,6 +63,11 @@ pub use files::{
     RestoreOptions, RestoreReport, Search, SizeBound, SnapshotUsage, Usage, absolute_path, backup,
     backup_stream, comparison, diff, find, list, open_file, read_extra, restore, usage,
 };
+#[cfg(target_os = "linux")]
+pub use files::{
+    Catalog, CatalogEntry, Freshness, Mount, MountEvents, MountOptions, Unmounted, mount,
+    mount_snapshot,
+};
 pub use format::{
     Config, Counts, Descriptor, Digest, EntryKind, Extra, FileEntry, Kind as RecordKind,
     PACK_BYTES_MAX, PACK_BYTES_MIN, Record, SnapshotContent, Timestamp,
