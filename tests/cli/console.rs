@@ -34,6 +34,7 @@ cases! {
     backup_command
     backup_options
     backup_refuses
+    collect
     diff
     find
     forget

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, cat, diff, find, forget, hold, init, key, ledger, ls, mount, release, repair, restore,
-    snapshots, stats, tag, verify,
+    backup, cat, collect, diff, find, forget, hold, init, key, ledger, ls, mount, release, repair,
+    restore, snapshots, stats, tag, verify,
 };
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Hold(hold::Args),
     Release(release::Args),
     Tag(tag::Args),
+    #[command(aliases = ["prune", "gc"])]
+    Collect(collect::Args),
     Stats(stats::Args),
     #[command(alias = "check")]
     Verify(verify::Args),
@@ -127,6 +129,7 @@ impl Command {
             Self::Hold(_) => "hold",
             Self::Release(_) => "release",
             Self::Tag(_) => "tag",
+            Self::Collect(_) => "collect",
             Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",
             Self::Repair(_) => "repair",

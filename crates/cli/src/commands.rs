@@ -5,6 +5,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod cat;
+pub(crate) mod collect;
 pub(crate) mod diff;
 pub(crate) mod find;
 pub(crate) mod forget;
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Hold(args) => Ok(Box::new(hold::run(&args, context)?)),
         Command::Release(args) => Ok(Box::new(release::run(&args, context)?)),
         Command::Tag(args) => Ok(Box::new(tag::run(&args, context)?)),
+        Command::Collect(args) => Ok(Box::new(collect::run(&args, context)?)),
         Command::Stats(args) => Ok(Box::new(stats::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Repair(args) => Ok(Box::new(repair::run(&args, context)?)),

@@ -304,6 +304,9 @@ fn vault_hint(error: &VaultError) -> Option<&'static str> {
         VaultError::NoRules => {
             "give rules such as --keep-daily 7 --keep-weekly 5, or name the snapshots to forget"
         }
+        VaultError::RoleMayNot { .. } => {
+            "use the owner's key or a collector's (`strongroom key export --role collector`)"
+        }
         VaultError::Closed { .. } => "run the command again: what was stored is kept",
         VaultError::Config { .. } => {
             "bring the object `config` back from a copy of the vault, then run it again"

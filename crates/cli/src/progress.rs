@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use strongroom::{Progress, VerifyProgress, Written};
+use strongroom::{CollectProgress, Progress, VerifyProgress, Written};
 
 use crate::args::ProgressMode;
 use crate::context::Context;
@@ -152,6 +152,18 @@ impl Progress for Meter {
 
 impl VerifyProgress for Meter {
     fn object(&self, name: &str, bytes: u64) {
+        self.files_done(1);
+        self.bytes_done(bytes);
+        self.now_at(name.as_bytes());
+    }
+}
+
+impl CollectProgress for Meter {
+    fn marked(&self, nodes: u64) {
+        self.files_done(nodes);
+    }
+
+    fn deleted(&self, name: &str, bytes: u64) {
         self.files_done(1);
         self.bytes_done(bytes);
         self.now_at(name.as_bytes());

@@ -84,11 +84,13 @@ pub use places::{
     Throttled, Time,
 };
 pub use vault::{
-    Amount, ChunkTotals, Committed, Components, Compression, CreateOptions, Damage, DomainChoice,
-    Error as VaultError, ErrorKind as VaultErrorKind, Floor, Folders, Forgotten, Fraction, GroupBy,
-    HurtPath, Inventory, KeepReason, LeftAloneReason, Paranoia, Period, Planned, Protection,
-    Reader, Reading, Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Snapshot,
-    SnapshotStanding, Source, Step as RepairStep, StepOutcome, StoredChunks, TRASH_DAYS_DEFAULT,
-    TagEdit, UtcOffset, Vault, Verdict, Verification, VerifyOptions, VerifyProgress, Written,
-    check_label, foreign_names, is_incomplete, open_slot, read_config, slots, verify_keyless,
+    Amount, ChunkTotals, CollectMode, CollectOptions, CollectProgress, Collection, Committed,
+    Components, Compression, CreateOptions, Damage, DomainChoice, DomainUse, Error as VaultError,
+    ErrorKind as VaultErrorKind, Floor, Folders, Forgotten, Fraction, GroupBy, HalfDead, HurtPath,
+    Inventory, KeepReason, KeptObject, LeftAloneReason, Merged, Paranoia, Period, Planned,
+    Protection, Reader, Reading, Removed, Repair, RepairMode, RepairOptions, Reported, Reporting,
+    Retention, Snapshot, SnapshotStanding, Source, Step as RepairStep, StepOutcome, StoppedDomain,
+    StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UtcOffset, Vault, Verdict, Verification,
+    VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names, is_incomplete,
+    open_slot, read_config, slots, verify_keyless,
 };

@@ -151,7 +151,7 @@ fn run_domain(state: &State, run: &Digest) -> Option<DomainId> {
 fn unlisted(run: &Digest, reason: &str) -> Unreachable {
     let reason = match reason.contains(&run.to_string()) {
         true => reason.to_owned(),
-        false => format!("{} is damaged: {reason}", VaultNames::run(run)),
+        false => format!("{}: {reason}", VaultNames::run(run)),
     };
     Unreachable { snapshot: None, chunk: None, reason }
 }

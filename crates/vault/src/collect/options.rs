@@ -1,4 +1,6 @@
 //! How a collection is asked for, and who hears of it.
+//!
+//! All spans are comfort: whatever they are, nothing that is needed is deleted. DESIGN §9.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! What a collection did, or would do.
+//!
+//! What waits, what was kept and what stopped are part of it: none of them is an error.
 
 use crypto::{Digest, DomainId, SessionId};
 use places::{ObjectName, Time};

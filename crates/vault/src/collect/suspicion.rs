@@ -51,7 +51,7 @@ impl Work<'_> {
         self.vault.sync_index()?;
         (self.found.waiting, self.found.kept) = Default::default();
         let ground = self.ground(None)?;
-        let marked = self.mark(&ground)?;
+        let mut marked = self.mark(&ground)?;
         if self.has_moved(&marked, &ground)? {
             return Ok(Round::Again);
         }
@@ -59,9 +59,7 @@ impl Work<'_> {
         let looks_dead = self.look_dead(&ground, &marked)?;
         self.found.suspected = looks_dead.len() as u64;
         if self.is_rehearsal() {
-            for name in &looks_dead {
-                self.found.condemned.add(marked.used[name].total_bytes);
-            }
+            self.report_condemned(&mut marked, &looks_dead);
             return Ok(Round::Done);
         }
         if looks_dead.is_empty() {
@@ -105,9 +103,7 @@ impl Work<'_> {
         let dead = self.of_closed_sessions(dead)?;
         let round = self.condemn(suspicion, &dead)?;
         if round == Round::Done {
-            for name in &dead {
-                self.found.condemned.add(marked.used[name].total_bytes);
-            }
+            self.report_condemned(&mut marked, &dead);
             self.remember(&ground, &marked);
         }
         Ok(round)
@@ -251,6 +247,18 @@ impl Work<'_> {
         }
     }
 
+    /// Takes what was condemned out of what is said of packs.
+    fn report_condemned(&mut self, marked: &mut Marked, dead: &BTreeSet<Digest>) {
+        let mut condemned = Removed::default();
+        for name in dead {
+            if let Some(used) = marked.used.remove(name) {
+                condemned.add(used.total_bytes);
+            }
+        }
+        self.report(marked);
+        self.found.condemned = condemned;
+    }
+
     /// Says how full packs are and what stopped.
     fn report(&mut self, marked: &Marked) {
         let mut domains: BTreeMap<_, DomainUse> = BTreeMap::new();
@@ -282,6 +290,5 @@ impl Work<'_> {
             reason: found.reason,
         });
         self.found.stopped = stopped.collect();
-        self.found.condemned = Removed::default();
     }
 }

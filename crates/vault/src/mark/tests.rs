@@ -300,11 +300,3 @@ fn a_mark_of_a_million_chunks_keeps_one_bit_of_each() {
     assert!(chunks > 1_000_000 && bits as u64 <= chunks / 8 + 8, "{bits} bytes for {chunks}");
     assert!(grown < 160 << 20, "{grown} bytes more than before");
 }
-
-#[test]
-#[ignore = "writes 6 GB and takes minutes"]
-fn a_mark_of_a_hundred_million_chunks_stays_within_256_mib() {
-    let (chunks, bits, grown) = memory_of_a_mark(500_001, 1 << 21);
-    println!("{chunks} chunks: {bits} bytes of bits, {grown} bytes in all");
-    assert!(chunks > 100_000_000 && grown < 256 << 20, "{grown} bytes more than before");
-}

@@ -1,4 +1,6 @@
 //! The protocol step by step: what each collection does, and what it leaves alone.
+//!
+//! One rule of DESIGN §9 for each test, seen from outside.
 
 use super::*;
 
