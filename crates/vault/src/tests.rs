@@ -19,6 +19,7 @@ mod damage;
 mod forget;
 mod review;
 mod sessions;
+mod verification;
 
 /// One vault and one host.
 struct World {

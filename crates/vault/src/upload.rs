@@ -391,7 +391,7 @@ impl Inner {
         let shared = &*self.shared;
         let epoch = shared.ledger().state().epoch();
         let context = shared.index_context();
-        let object = seal_run(&context, shared.session, shared.domain, epoch, &run)?;
+        let object = seal_run(&context, shared.session, shared.domain, epoch, run)?;
         let length = object.bytes.len() as u64;
         let _ = shared.place.put(
             &VaultNames::run(&object.name),

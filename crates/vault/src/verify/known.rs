@@ -1,4 +1,4 @@
-//! What is known of each pack while a vault is verified: some 64 bytes for each, in one sorted list.
+//! What is known of each pack while a vault is verified: some 64 bytes for each, in a sorted list.
 //!
 //! It stands for the directories of all packs, which would not fit into memory: those are read run
 //! by run, as they are needed. Chunks that a damaged pack cannot give are kept beside it, by the

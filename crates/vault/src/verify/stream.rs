@@ -8,7 +8,7 @@
 use crypto::{
     Digest, Digester, OpenedObject, PAYLOAD_START, SEGMENT_BYTES, object_len, prefix_len,
 };
-use format::{Directory, DomainId, FrameEntry, PackListing, VaultNames};
+use format::{Codec, Directory, DomainId, FrameEntry, PackListing, VaultNames};
 use places::{ObjectName, Place};
 
 use crate::reader::Reader;
@@ -182,11 +182,15 @@ impl<'a> Content<'a> {
 
     fn frame(&mut self, frame: &FrameEntry, stored: &[u8]) -> Result<()> {
         let plain_length = frame.plain_length() as usize;
-        let plain = self
-            .reader
-            .decompress(frame.codec, stored, plain_length)
-            .map_err(|error| self.damaged(error))?;
-        let mut rest = &plain[..];
+        let opened;
+        let mut rest = match frame.codec {
+            Codec::None if stored.len() == plain_length => stored,
+            codec => {
+                let plain = self.reader.decompress(codec, stored, plain_length);
+                opened = plain.map_err(|error| self.damaged(error))?;
+                &opened[..]
+            }
+        };
         for entry in &frame.chunks {
             let Some((bytes, left)) = rest.split_at_checked(entry.length as usize) else {
                 return Err(self.damaged("a chunk ends outside its frame"));

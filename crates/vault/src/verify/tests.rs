@@ -1,4 +1,7 @@
-//! The choice of what is read, as pure values: shares, spans, interruptions, clocks.
+//! The choice of what is read, as pure values.
+//!
+//! Shares, spans, interruptions and clocks that go back: time is an argument, so months pass here
+//! in no time.
 
 use std::collections::HashSet;
 use std::time::Duration;
