@@ -61,6 +61,24 @@ impl Patterns {
         self.with(Choice::Include, pattern.into(), Case::Exact)
     }
 
+    /// Adds a pattern that takes in what it matches, whatever the case of its letters.
+    #[must_use]
+    pub fn include_any_case(self, pattern: impl Into<String>) -> Self {
+        self.with(Choice::Include, pattern.into(), Case::Either)
+    }
+
+    /// Adds the patterns of an include file, one a line. Empty lines and lines that begin with `#`
+    /// say nothing, spaces at the end of a line are dropped.
+    #[must_use]
+    pub fn include_lines(mut self, lines: &str) -> Self {
+        for line in lines.lines().map(str::trim_end) {
+            if !line.is_empty() && !line.starts_with('#') {
+                self = self.include(line);
+            }
+        }
+        self
+    }
+
     /// Adds the patterns of an exclude file, one a line. Empty lines and lines that begin with `#`
     /// say nothing, `!` at the start makes an include, spaces at the end of a line are dropped.
     #[must_use]

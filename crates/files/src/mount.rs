@@ -1,9 +1,10 @@
 //! Shows snapshots as folders: a read-only file system, through FUSE.
 //!
-//! The structure is: filesystem > shelves (what a mount adds: ids, names, hosts, tags) > snapshots
-//! > entries. Attributes and names come from trees, content from verified chunks, so what a mount
-//! shows is what a restore would write, or an I/O error that is named. Memory is bounded: what the
-//! kernel remembers has a number in [`table`], all else is read again. DESIGN.md §10.
+//! The structure is: filesystem > shelves > snapshots > entries, where shelves are what a mount
+//! adds: ids, names, hosts, tags. Attributes and names come from trees, content from verified
+//! chunks, so what a mount shows is what a restore would write, or an I/O error that is named.
+//! Memory is bounded: what the kernel remembers has a number in [`table`], all else is read again.
+//! DESIGN.md §10.
 
 mod attributes;
 mod content;
@@ -19,7 +20,6 @@ use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 use rustix::fs::{Mode, OFlags};
@@ -155,11 +155,12 @@ impl Mount {
         self.session.guard.is_finished()
     }
 
-    /// Unmounts, even when it is in use.
+    /// Unmounts, even when it is in use. Requests under way are answered still: a clean one is over
+    /// soon after.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn unmount(self) -> Result<Unmounted> {
+    pub fn unmount(&self) -> Result<Unmounted> {
         if self.is_over() {
             return Ok(Unmounted::Clean);
         }
@@ -169,22 +170,9 @@ impl Mount {
             Err(error) => Err(error),
         };
         let path = self.path.as_os_str().as_bytes();
-        let ended = ended.map_err(|error| Error::system("unmounting", path, error))?;
-        if ended == Unmounted::Clean {
-            // Requests under way are answered first.
-            for _ in 0..WAIT_STEPS_MAX {
-                if self.is_over() {
-                    break;
-                }
-                std::thread::sleep(WAIT_STEP);
-            }
-        }
-        Ok(ended)
+        ended.map_err(|error| Error::system("unmounting", path, error))
     }
 }
-
-const WAIT_STEP: Duration = Duration::from_millis(10);
-const WAIT_STEPS_MAX: u32 = 200;
 
 /// Only root may unmount; others have a program for it.
 fn unmount(path: &Path, flags: UnmountFlags) -> Result<(), Errno> {

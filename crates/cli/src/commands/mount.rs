@@ -113,7 +113,14 @@ mod fuse {
         while !mounted.is_over() && context.signal().is_none() {
             std::thread::sleep(LOOK_EVERY);
         }
-        if mounted.unmount()? == Unmounted::Busy {
+        let ended = mounted.unmount()?;
+        for _ in 0..LOOKS_MAX {
+            if mounted.is_over() || ended == Unmounted::Busy {
+                break;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        if ended == Unmounted::Busy {
             context.output.warning_with_hint(
                 &format!("{} is in use: it is out of sight, and files that are open there end", {
                     shown(args)
@@ -125,6 +132,8 @@ mod fuse {
     }
 
     const LOOK_EVERY: Duration = Duration::from_millis(50);
+    /// So often it is looked whether the last requests are answered, before it ends anyhow.
+    const LOOKS_MAX: u32 = 40;
 
     fn shown(args: &Args) -> String {
         use std::os::unix::ffi::OsStrExt;

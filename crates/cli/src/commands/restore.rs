@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::json;
 use strongroom::{
-    Devices, Overwrite, Owner, Patterns, Privileges, RestoreOptions, RestoreReport, restore,
+    Choice, Devices, Overwrite, Owner, Patterns, Privileges, RestoreOptions, RestoreReport, restore,
 };
 
 use crate::commands::cat;
@@ -47,6 +47,18 @@ pub(crate) struct Args {
     /// Leave out what matches (again for more)
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// As --include, whatever the case of letters
+    #[arg(long, value_name = "GLOB")]
+    iinclude: Vec<String>,
+    /// As --exclude, whatever the case of letters
+    #[arg(long, value_name = "GLOB")]
+    iexclude: Vec<String>,
+    /// A file of patterns to restore, one a line
+    #[arg(long, value_name = "FILE")]
+    include_file: Vec<PathBuf>,
+    /// A file of patterns to leave out, one a line; ! before one takes it in again
+    #[arg(long, value_name = "FILE")]
+    exclude_file: Vec<PathBuf>,
     /// Take so many folders off the front of each path
     #[arg(long, value_name = "N", default_value_t = 0)]
     strip: usize,
@@ -139,11 +151,13 @@ fn check(args: &Args) -> Result<()> {
 
 fn into_folder(args: &Args, selector: &Selector, context: &Context) -> Result<Restored> {
     check_target(args, context)?;
+    let patterns = patterns(args)?;
     let mut vault = context.open(Access::Read)?;
     check_key(&vault)?;
     let snapshot = selector.choose(&mut vault, context)?;
     let reader = vault.reader()?;
-    let options = options(args, selector, context);
+    let options = options(args, selector, patterns, context);
+    let is_picked = options.patterns.rules().iter().any(|rule| rule.choice == Choice::Include);
     let whole = selector.path.is_none() && options.patterns.rules().is_empty();
     let total = snapshot.descriptor.as_ref().filter(|_| whole).map(|d| d.counts.bytes);
     let display = Display::start(context, "files", total);
@@ -159,7 +173,7 @@ fn into_folder(args: &Args, selector: &Selector, context: &Context) -> Result<Re
         snapshot: snapshot.id.to_string(),
         target: args.to.display().to_string(),
         is_rehearsal: args.dry_run,
-        is_filtered: !args.include.is_empty() || args.strip > 0,
+        is_filtered: is_picked || args.strip > 0,
         strip: args.strip,
         elapsed,
         problems_most: context.output.problems_most(),
@@ -190,9 +204,30 @@ fn check_target(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-fn options(args: &Args, selector: &Selector, context: &Context) -> RestoreOptions {
-    let patterns = args.include.iter().fold(Patterns::new(), |all, glob| all.include(glob));
-    let patterns = args.exclude.iter().fold(patterns, |all, glob| all.exclude(glob));
+/// What to restore and what not: of two patterns that match, an exclude decides.
+fn patterns(args: &Args) -> Result<Patterns> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|error| Failure::local(path, &error))
+    };
+    let mut all = Patterns::new();
+    for path in &args.include_file {
+        all = all.include_lines(&read(path)?);
+    }
+    let all = args.include.iter().fold(all, |all, glob| all.include(glob));
+    let mut all = args.iinclude.iter().fold(all, |all, glob| all.include_any_case(glob));
+    for path in &args.exclude_file {
+        all = all.exclude_lines(&read(path)?);
+    }
+    let all = args.exclude.iter().fold(all, |all, glob| all.exclude(glob));
+    Ok(args.iexclude.iter().fold(all, |all, glob| all.exclude_any_case(glob)))
+}
+
+fn options(
+    args: &Args,
+    selector: &Selector,
+    patterns: Patterns,
+    context: &Context,
+) -> RestoreOptions {
     RestoreOptions {
         path: selector.path_or_root().to_vec(),
         patterns,
@@ -353,13 +388,16 @@ impl Report for Restored {
         let all = counts.files + counts.files_kept + counts.links + counts.others;
         if self.is_filtered && all + counts.folders == 0 && remarks.is_empty() {
             remarks.push(Remark::new("no file matches").hint(match self.strip {
-                0 => "a GLOB without / matches names, one with / whole paths as `strongroom ls` shows",
+                0 => GLOB_HINT,
                 _ => "--strip N leaves out paths of up to N names",
             }));
         }
         remarks
     }
 }
+
+const GLOB_HINT: &str =
+    "a GLOB without / matches names, one with / whole paths as `strongroom ls` shows";
 
 impl Restored {
     /// What was deleted; a rehearsal names it.
