@@ -35,6 +35,7 @@ cases! {
     backup_options
     backup_refuses
     collect
+    config
     diff
     find
     forget
@@ -149,7 +150,9 @@ fn steady_word<'a>(word: &'a str, after: &str) -> &'a str {
         32 if is_hex => "[id]",
         8 if is_hex => "[short]",
         20 if bare.ends_with('Z') && bare.as_bytes()[4] == b'-' => "[time]",
-        _ if after.starts_with(" s") && bare.contains('.') => "[seconds]",
+        _ if after.starts_with(" s") && bare.parse::<f64>().is_ok() && bare.contains('.') => {
+            "[seconds]"
+        }
         _ => word,
     }
 }

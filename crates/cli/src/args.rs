@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, cat, collect, diff, find, forget, hold, init, key, ledger, ls, mount, release, repair,
-    restore, snapshots, stats, tag, verify,
+    backup, cat, collect, config, diff, find, forget, hold, init, key, ledger, ls, mount, release,
+    repair, restore, snapshots, stats, tag, verify,
 };
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
@@ -49,6 +49,13 @@ pub(crate) struct Common {
     /// A shell command that prints the passphrase
     #[arg(long, global = true, value_name = "COMMAND")]
     pub(crate) passphrase_command: Option<OsString>,
+    /// The file of settings [default: /etc/strongroom/config.toml, then
+    /// ~/.config/strongroom/config.toml] [environment: STRONGROOM_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which profile of the settings to use [environment: STRONGROOM_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
     /// Where to keep what may be deleted at any time [default: ~/.cache/strongroom;
     /// of root: /var/cache/strongroom]
     #[arg(long, global = true, value_name = "DIR")]
@@ -110,6 +117,7 @@ pub(crate) enum Command {
     Repair(repair::Args),
     Key(key::Args),
     Ledger(ledger::Args),
+    Config(config::Args),
 }
 
 impl Command {
@@ -135,6 +143,7 @@ impl Command {
             Self::Repair(_) => "repair",
             Self::Key(args) => args.name(),
             Self::Ledger(args) => args.name(),
+            Self::Config(args) => args.name(),
         }
     }
 }

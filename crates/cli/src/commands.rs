@@ -6,6 +6,7 @@
 pub(crate) mod backup;
 pub(crate) mod cat;
 pub(crate) mod collect;
+pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod find;
 pub(crate) mod forget;
@@ -50,5 +51,6 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Repair(args) => Ok(Box::new(repair::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),
         Command::Ledger(args) => ledger::run(&args, context),
+        Command::Config(args) => config::run(&args, context),
     }
 }

@@ -14,6 +14,7 @@ use strongroom::{
 };
 
 use crate::args::Common;
+use crate::config::Config;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure, Result};
 use crate::keys::KeySource;
@@ -24,6 +25,7 @@ use crate::signals::{Signal, Signals};
 pub(crate) struct Context {
     pub(crate) common: Common,
     pub(crate) environment: Environment,
+    pub(crate) config: Config,
     pub(crate) output: Output,
     pub(crate) signals: Signals,
     pub(crate) clock: Arc<dyn Clock>,
@@ -39,12 +41,18 @@ pub(crate) enum Access {
 
 impl Context {
     /// Looks around.
-    pub(crate) fn new(common: Common, output: Output) -> Result<Self> {
+    pub(crate) fn new(
+        common: Common,
+        environment: Environment,
+        config: Config,
+        output: Output,
+    ) -> Result<Self> {
         let signals = Signals::listen();
         let signals = signals.map_err(|error| Failure::local(Path::new("signals"), &error))?;
         Ok(Self {
             common,
-            environment: Environment::read(),
+            environment,
+            config,
             output,
             signals,
             clock: Arc::new(SystemClock),

@@ -21,8 +21,26 @@ pub(crate) fn without_keys(command: &mut std::process::Command) -> &mut std::pro
     KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
 }
 
+/// Which variable says the same as which option, by the option's id. A passphrase says where the
+/// key comes from, as the options for its other sources do.
+const OPTION_VARIABLES: [(&str, &str); 4] = [
+    ("STRONGROOM_VAULT", "vault"),
+    ("STRONGROOM_KEY", "key"),
+    ("STRONGROOM_PASSPHRASE_FILE", "passphrase_file"),
+    (PASSPHRASE_VARIABLE, "passphrase_file"),
+];
+
 /// What the environment says.
 pub(crate) struct Environment {
+    /// Which options it sets: the variable and the option's id.
+    pub(crate) options: Vec<(&'static str, &'static str)>,
+    /// The file of settings to read instead of the usual ones.
+    pub(crate) config: Option<PathBuf>,
+    /// The profile of it to use.
+    pub(crate) profile: Option<String>,
+    /// The user's own file of settings.
+    pub(crate) user_config: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     pub(crate) vault: Option<OsString>,
     pub(crate) key: Option<PathBuf>,
     pub(crate) passphrase_file: Option<PathBuf>,
@@ -47,7 +65,17 @@ impl Environment {
             let of_root = is_root.then(|| PathBuf::from(of_root));
             xdg.or(of_root).or_else(|| Some(home.as_ref()?.join(of_home).join("strongroom")))
         };
+        let xdg_config = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        let config_home = xdg_config.or_else(|| Some(home.as_ref()?.join(".config")));
+        let is_set = |(name, _): &(&str, &str)| match *name {
+            PASSPHRASE_VARIABLE => std::env::var_os(name).is_some(),
+            name => variable(name).is_some(),
+        };
         Self {
+            options: OPTION_VARIABLES.into_iter().filter(is_set).collect(),
+            config: path("STRONGROOM_CONFIG"),
+            profile: variable("STRONGROOM_PROFILE").map(|name| name.display().to_string()),
+            user_config: config_home.map(|folder| folder.join("strongroom/config.toml")),
             vault: variable("STRONGROOM_VAULT"),
             key: path("STRONGROOM_KEY"),
             passphrase_file: path("STRONGROOM_PASSPHRASE_FILE"),
@@ -55,6 +83,7 @@ impl Environment {
                 .map(|value| Zeroizing::new(value.into_vec())),
             cache: folder("XDG_CACHE_HOME", "/var/cache/strongroom", ".cache"),
             state: folder("XDG_STATE_HOME", "/var/lib/strongroom", ".local/state"),
+            home,
             host: host_label(&rustix::system::uname().nodename().to_string_lossy()),
         }
     }

@@ -213,7 +213,7 @@ fn facts_of(fields: &Fields) -> impl Iterator<Item = (String, OsString)> {
 }
 
 /// A URL without what gives rights: the user before `@`, and secrets among its parameters.
-fn without_credentials(url: &str) -> String {
+pub(crate) fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (rest, query) = match rest.split_once('?') {
         Some((rest, query)) => (rest, Some(query)),

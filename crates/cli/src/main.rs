@@ -4,7 +4,9 @@
 //! per command, and `exit` says how it ended. The work itself is `strongroom`'s. DESIGN.md §15.
 
 mod args;
+mod command_line;
 mod commands;
+mod config;
 mod context;
 mod entry;
 mod environment;

@@ -7,12 +7,10 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
-
-use crate::args::Cli;
+use crate::command_line::{self, Refusal};
 use crate::commands;
 use crate::context::Context;
+use crate::environment::Environment;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, Report, say};
 
@@ -31,13 +29,15 @@ pub(crate) fn run() -> ExitCode {
 
 fn run_with(arguments: Vec<OsString>) -> Exit {
     let wants_json = arguments.iter().any(|argument| argument == "--json");
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
-        Err(error) => return refused(&error, &arguments, wants_json),
+    let environment = Environment::read();
+    let (cli, config) = match command_line::parse(&arguments, &environment) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return refused(refusal, wants_json),
     };
     let output = Output::new(&cli.common);
+    config.notes.iter().for_each(|note| output.note(note));
     let name = cli.command.name();
-    let (context, ended) = match Context::new(cli.common, output) {
+    let (context, ended) = match Context::new(cli.common, environment, config, output) {
         Ok(context) => {
             let ended = commands::run(cli.command, &context);
             let ended = ended.and_then(|report| show(name, report.as_ref(), output));
@@ -76,26 +76,15 @@ fn show(name: &str, report: &dyn Report, output: Output) -> Result<Exit> {
 }
 
 /// Help goes to standard output; anything else that was typed wrong is a usage error.
-fn refused(error: &clap::Error, arguments: &[OsString], wants_json: bool) -> Exit {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let _ = write!(std::io::stdout(), "{}", error.render());
-        return Exit::Done;
-    }
-    let failure = Failure::usage_of_clap(error, &typed_command(arguments));
-    Output::plain(wants_json).failure(&failure);
-    failure.exit
-}
-
-/// The command that was meant, as far as its words are known.
-fn typed_command(arguments: &[OsString]) -> String {
-    let program = Cli::command();
-    let mut typed = vec![program.get_name()];
-    let mut command = &program;
-    for argument in arguments.iter().skip(1) {
-        if let Some(below) = command.find_subcommand(argument) {
-            typed.push(below.get_name());
-            command = below;
+fn refused(refusal: Refusal, wants_json: bool) -> Exit {
+    match refusal {
+        Refusal::Help(text) => {
+            let _ = write!(std::io::stdout(), "{text}");
+            Exit::Done
+        }
+        Refusal::Failure(failure) => {
+            Output::plain(wants_json).failure(&failure);
+            failure.exit
         }
     }
-    typed.join(" ")
 }
