@@ -13,6 +13,15 @@ pub(crate) mod collector;
 // Restores.
 pub(crate) mod reader;
 
+// Says what is lost, and loses it.
+pub(crate) mod inspector;
+
+// Damages what lies in the place.
+pub(crate) mod gremlin;
+
+// Writes into another domain, and means harm.
+pub(crate) mod stranger;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,8 +132,12 @@ impl Host {
             entropy: Arc::new(SeededEntropy::new(self.dice.draw())),
         };
         let keyring = Base::get().keyring(self.key);
+        let tampered = lock(&self.register).tampered;
         let mut vault = Vault::open(components, &Folders::default(), keyring, "host")?;
         vault.set_rules(self.rules);
+        if tampered && vault.ledger().standing().forbids_append().is_none() {
+            self.turns.stop("a record was changed, and a new process does not notice");
+        }
         Ok(vault)
     }
 }

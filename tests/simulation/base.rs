@@ -16,6 +16,8 @@ pub(crate) enum Key {
     Owner,
     /// Writers of one domain.
     Writer(usize),
+    /// A writer of a domain of its own.
+    Stranger,
     Collector(usize),
     Reader,
 }
@@ -28,6 +30,7 @@ pub(crate) struct Base {
     owner: Vec<u8>,
     owner_member: Vec<u8>,
     writers: Vec<Vec<u8>>,
+    stranger: Vec<u8>,
     collectors: Vec<Vec<u8>>,
     reader: Vec<u8>,
 }
@@ -60,18 +63,28 @@ impl Base {
         let writers = (0..WRITERS)
             .map(|n| issue(Role::Writer, DomainChoice::Default, &format!("writer {n}")))
             .collect();
+        let stranger = issue(Role::Writer, DomainChoice::Own, "stranger");
         let collectors = (0..COLLECTORS)
             .map(|n| issue(Role::Collector, DomainChoice::Default, &format!("collector {n}")))
             .collect();
         let reader = issue(Role::Reader, DomainChoice::Default, "reader");
         let owner = owner.encode().to_vec();
-        Self { objects: place.snapshot(), owner, owner_member, writers, collectors, reader }
+        Self {
+            objects: place.snapshot(),
+            owner,
+            owner_member,
+            writers,
+            stranger,
+            collectors,
+            reader,
+        }
     }
 
     pub(crate) fn keyring(&self, key: Key) -> Keyring {
         let bundle = match key {
             Key::Owner => &self.owner,
             Key::Writer(number) => &self.writers[number],
+            Key::Stranger => &self.stranger,
             Key::Collector(number) => &self.collectors[number],
             Key::Reader => &self.reader,
         };

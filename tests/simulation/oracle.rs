@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crypto::{Digest, DomainId, SeededEntropy, SessionId};
 use format::{ChunkRef, NamedObject, Seq, VaultNames};
 use ledger::{Alarm, PackStanding, SnapshotStanding, State};
-use places::{ManualClock, MemoryPlace, Place};
+use places::{ManualClock, MemoryPlace, ObjectName, Place};
 use testkit::simulation::{Event, Onlooker, Watch};
 use vault::{Components, Folders, Reader, Vault};
 
+use crate::actors::gremlin::heal;
 use crate::base::{Base, Key, START};
 use crate::trees::{self, Tree};
 
@@ -27,8 +28,10 @@ pub(crate) struct Register {
     pub(crate) trees: BTreeMap<SessionId, Tree>,
     /// Snapshots that a writer was told stand, and their records.
     pub(crate) acknowledged: BTreeMap<SessionId, Seq>,
-    /// Somebody changed what lies in the place as no client could.
+    /// Somebody changed a record as no client could.
     pub(crate) tampered: bool,
+    /// Packs that are damaged for a while.
+    pub(crate) damaged: BTreeSet<ObjectName>,
     pub(crate) counts: Counts,
 }
 
@@ -43,6 +46,7 @@ pub(crate) struct Counts {
     pub(crate) condemned: u64,
     pub(crate) deleted: u64,
     pub(crate) lost: u64,
+    pub(crate) damaged: u64,
     pub(crate) crashes: u64,
     pub(crate) replicated: u64,
 }
@@ -57,6 +61,7 @@ impl std::ops::AddAssign for Counts {
         self.condemned += other.condemned;
         self.deleted += other.deleted;
         self.lost += other.lost;
+        self.damaged += other.damaged;
         self.crashes += other.crashes;
         self.replicated += other.replicated;
     }
@@ -84,6 +89,8 @@ pub(crate) struct Oracle {
     register: Shared,
     /// The chunks of every protected snapshot.
     protected: BTreeMap<SessionId, (DomainId, BTreeSet<ChunkRef>)>,
+    /// Snapshots that were not read yet, because something is damaged for a while.
+    unread: Vec<(SessionId, ledger::Snapshot)>,
     trouble: Option<Seq>,
     seen: Seq,
 }
@@ -121,7 +128,8 @@ impl Oracle {
     pub(crate) fn new(objects: MemoryPlace, register: Shared) -> Self {
         let vault = look(&objects).expect("the vault that plays begin with opens");
         let seen = vault.ledger().state().head().seq;
-        Self { objects, vault, register, protected: BTreeMap::new(), trouble: None, seen }
+        let (protected, unread) = (BTreeMap::new(), Vec::new());
+        Self { objects, vault, register, protected, unread, trouble: None, seen }
     }
 
     fn record_created(&mut self, register: &mut Register) -> Verdict {
@@ -144,10 +152,14 @@ impl Oracle {
         };
         let changed = !fresh.is_empty() || trouble != self.trouble;
         self.trouble = trouble;
-        if !fresh.is_empty() {
+        register.counts.commits += fresh.len() as u64;
+        self.unread.extend(fresh);
+        if register.damaged.is_empty() && !self.unread.is_empty() {
             let reader = self.vault.reader().map_err(say)?;
-            for (id, snapshot) in fresh {
-                register.counts.commits += 1;
+            for (id, snapshot) in std::mem::take(&mut self.unread) {
+                if !is_protected(self.vault.ledger().state(), id) {
+                    continue;
+                }
                 let chunks = check_snapshot(&reader, register, id, &snapshot)?;
                 self.protected.insert(id, (snapshot.domain, chunks));
             }
@@ -194,6 +206,7 @@ impl Oracle {
 
 /// Looks at the vault once more from the beginning, as a machine would that never saw it.
 pub(crate) fn judge_end(objects: &MemoryPlace, register: &Register) -> Verdict {
+    register.damaged.iter().for_each(|name| heal(objects, name));
     let mut vault = match look(objects) {
         Ok(vault) => vault,
         Err(_) if register.tampered => return Ok(()),

@@ -8,8 +8,11 @@ use testkit::simulation::{Bucket, Dice, Part, Turns, Weather};
 use vault::Rules;
 
 use crate::actors::collector::Collector;
+use crate::actors::gremlin::{Gremlin, Vandal};
+use crate::actors::inspector::Inspector;
 use crate::actors::keeper::Keeper;
 use crate::actors::reader::Restorer;
+use crate::actors::stranger::Stranger;
 use crate::actors::writer::BackupHost;
 use crate::actors::{Actor, Host, Stage};
 use crate::base::{Base, COLLECTORS, Key, START, WRITERS};
@@ -77,6 +80,18 @@ fn cast(dice: &mut Dice) -> Vec<Role> {
     cast.push((Key::Owner, Box::new(Keeper)));
     if dice.chance(1, 2) {
         cast.push((Key::Reader, Box::new(Restorer)));
+    }
+    if dice.chance(1, 3) {
+        cast.push((Key::Reader, Box::new(Inspector)));
+    }
+    if dice.chance(1, 4) {
+        cast.push((Key::Reader, Box::new(Gremlin)));
+    }
+    if dice.chance(1, 4) {
+        cast.push((Key::Stranger, Box::new(Stranger { honest: *writer() })));
+    }
+    if dice.chance(1, 16) {
+        cast.push((Key::Reader, Box::new(Vandal::default())));
     }
     cast
 }

@@ -102,6 +102,7 @@ each_rule! {
     without_mark_trash_a_seed_finds_a_violation: MarkTrash,
     without_mark_bases_a_seed_finds_a_violation: MarkBases,
     without_pass_foreign_suspects_a_seed_finds_a_violation: PassForeignSuspects,
+    without_pass_lost_a_seed_finds_a_violation: PassLost,
     without_collect_only_closed_a_seed_finds_a_violation: CollectOnlyClosed,
     without_stop_at_unreadable_a_seed_finds_a_violation: StopAtUnreadable,
 }

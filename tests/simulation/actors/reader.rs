@@ -12,6 +12,7 @@ pub(crate) struct Restorer;
 impl Actor for Restorer {
     fn act(&mut self, host: &mut Host, vault: &mut Vault) -> vault::Result<()> {
         vault.refresh()?;
+        let damages = lock(&host.register).counts.damaged;
         let reader = vault.reader()?;
         let (id, tree) = {
             let ledger = vault.ledger();
@@ -33,8 +34,13 @@ impl Actor for Restorer {
                 Ok(())
             }
             Err(error) => {
-                let harmless = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Denied)
-                    || lock(&host.register).tampered;
+                let harmless = {
+                    let register = lock(&host.register);
+                    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Denied)
+                        || register.tampered
+                        || !register.damaged.is_empty()
+                        || register.counts.damaged > damages
+                };
                 vault.refresh()?;
                 if !harmless && is_protected(vault.ledger().state(), id) {
                     host.turns.stop(format!("a restore of {id} failed: {error}"));

@@ -1,0 +1,71 @@
+//! Damages packs and records as no client could. A pack is healed after a while, as a repair would:
+//! meanwhile what needs it cannot be read, and nothing may be given up because of that. A record
+//! that was changed is never healed: from then on every machine that opens the vault must notice.
+
+use format::{Seq, VaultNames};
+use places::{MemoryPlace, ObjectName, Place};
+use vault::Vault;
+
+use super::{Actor, Host};
+use crate::oracle::lock;
+
+/// Damages packs for a while.
+pub(crate) struct Gremlin;
+
+impl Actor for Gremlin {
+    fn act(&mut self, host: &mut Host, _: &mut Vault) -> vault::Result<()> {
+        let objects = host.bucket.objects().clone();
+        let packs: Vec<_> = objects.names();
+        let packs: Vec<_> =
+            packs.iter().filter(|name| name.as_str().starts_with("packs/")).collect();
+        let Some(name) = host.dice.pick(&packs) else { return Ok(()) };
+        {
+            let mut register = lock(&host.register);
+            register.damaged.insert((*name).clone());
+            register.counts.damaged += 1;
+        }
+        flip(&objects, name);
+        host.rest();
+        host.rest();
+        heal(&objects, name);
+        lock(&host.register).damaged.remove(*name);
+        Ok(())
+    }
+}
+
+/// Damages a record, once.
+#[derive(Default)]
+pub(crate) struct Vandal {
+    done: bool,
+}
+
+impl Actor for Vandal {
+    fn act(&mut self, host: &mut Host, vault: &mut Vault) -> vault::Result<()> {
+        vault.refresh()?;
+        let head = vault.ledger().state().head().seq.0;
+        if !self.done && head > 20 && host.dice.chance(1, 3) {
+            self.done = true;
+            // The newest ones are seen by who remembers the head alone.
+            let seq = Seq(1 + host.dice.below(head - 2));
+            lock(&host.register).tampered = true;
+            flip(host.bucket.objects(), &VaultNames::record(seq));
+        }
+        Ok(())
+    }
+}
+
+/// Changes the last byte, or changes it back.
+fn flip(objects: &MemoryPlace, name: &ObjectName) {
+    objects.corrupt(name, |bytes| {
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 1;
+        }
+    });
+}
+
+/// Makes a damaged object whole, when it is still there.
+pub(crate) fn heal(objects: &MemoryPlace, name: &ObjectName) {
+    if matches!(objects.stat(name), Ok(Some(_))) {
+        flip(objects, name);
+    }
+}
