@@ -55,11 +55,16 @@ pub(crate) const READS_AT_ONCE: usize = 16;
 /// A folder with more records than this is not listed for the few names at its end.
 const LISTED_WHOLE_MAX: u64 = 4096;
 
-/// Does the same with each item, each in a thread of its own. Results are in the items' order.
+/// Does the same with each item, each in a thread of its own, unless no more than one is wanted at
+/// once. Results are in the items' order.
 pub(crate) fn side_by_side<I: Send, T: Send>(
+    at_once: usize,
     items: impl IntoIterator<Item = I>,
     act: impl Fn(I) -> T + Sync,
 ) -> Vec<T> {
+    if at_once <= 1 {
+        return items.into_iter().map(act).collect();
+    }
     let act = &act;
     std::thread::scope(|scope| {
         let running: Vec<_> =
@@ -78,6 +83,11 @@ impl Shelf {
         Self { place, naming, oldest: BTreeMap::new() }
     }
 
+    /// How many calls at the same time the place is worth.
+    pub(crate) fn calls_at_once(&self) -> usize {
+        self.place.calls_at_once()
+    }
+
     /// The record of a number, `None` when there is none.
     pub(crate) fn read(&self, seq: Seq) -> Result<Option<RecordBytes>> {
         Ok(self.read_some(seq, 1)?.pop().flatten())
@@ -87,7 +97,7 @@ impl Shelf {
     pub(crate) fn read_some(&self, first: Seq, count: usize) -> Result<Vec<Option<RecordBytes>>> {
         let names = self.names(first, count)?;
         let mut found = Vec::with_capacity(count);
-        let at_once = READS_AT_ONCE.min(self.place.calls_at_once()).max(1);
+        let at_once = READS_AT_ONCE.min(self.calls_at_once()).max(1);
         for names in names.chunks(at_once) {
             if let [(seq, name)] = names {
                 found.push(self.read_named(*seq, name.as_ref())?);
@@ -95,7 +105,7 @@ impl Shelf {
             }
             let read =
                 |(seq, name): &(Seq, Option<ObjectName>)| self.read_named(*seq, name.as_ref());
-            for result in side_by_side(names, read) {
+            for result in side_by_side(at_once, names, read) {
                 found.push(result?);
             }
         }
@@ -129,7 +139,7 @@ impl Shelf {
             Ok(None)
         };
         let part = above.len().div_ceil(READS_AT_ONCE).max(1);
-        let probed = side_by_side(above.chunks(part), probe);
+        let probed = side_by_side(self.calls_at_once(), above.chunks(part), probe);
         let found = probed.into_iter().collect::<Result<Vec<_>>>()?;
         Ok(found.into_iter().flatten().min())
     }

@@ -66,10 +66,11 @@ impl Ledger {
                     break;
                 }
                 let count = (end / span - number).min(at_once);
-                let read = side_by_side(number..number + count, |number| {
-                    let (first, last) = bounds(span, number);
-                    (last, self.read_bundle(first, last))
-                });
+                let read =
+                    side_by_side(self.shelf.calls_at_once(), number..number + count, |number| {
+                        let (first, last) = bounds(span, number);
+                        (last, self.read_bundle(first, last))
+                    });
                 for (last, records) in read {
                     let Some(mut records) = records?.filter(|_| next <= last) else {
                         self.bundles_from[level] = last.next();
@@ -156,7 +157,7 @@ fn check_signatures(state: &State, records: &[RecordBytes]) -> Vec<Trust> {
     let check = |part: &[RecordBytes]| -> Vec<Trust> {
         part.iter().map(|record| state.check_ahead(record)).collect()
     };
-    side_by_side(records.chunks(records.len().div_ceil(threads)), check).concat()
+    side_by_side(threads, records.chunks(records.len().div_ceil(threads)), check).concat()
 }
 
 /// How many of the last records must lie in the ledger with the same bytes: back to the newest by

@@ -8,6 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use places::{Clock, Time};
@@ -38,6 +39,7 @@ struct Inner {
 struct Actor {
     wakes: Time,
     over: bool,
+    thread: Option<ThreadId>,
 }
 
 /// What an actor does.
@@ -51,7 +53,7 @@ impl Turns {
         let inner = Inner {
             dice,
             now: start,
-            actors: vec![Actor { wakes: start, over: false }; actors],
+            actors: vec![Actor { wakes: start, over: false, thread: None }; actors],
             holder: None,
             calm,
             turns: 0,
@@ -77,6 +79,7 @@ impl Turns {
         std::thread::scope(|scope| {
             for (me, part) in parts.into_iter().enumerate() {
                 scope.spawn(move || {
+                    self.lock().actors[me].thread = Some(std::thread::current().id());
                     drop(self.wait(self.lock(), me));
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(part)) {
                         self.stop(format!("actor {me} panicked: {}", message(&panic)));
@@ -92,8 +95,13 @@ impl Turns {
     }
 
     /// Lets others go on: returns when `pause` has passed and the turn came back.
+    ///
+    /// # Panics
+    /// When an actor's code calls from another thread than its own: no seed could replay that.
     pub fn pass(&self, me: usize, pause: Duration) {
         let mut inner = self.lock();
+        let own = inner.actors[me].thread == Some(std::thread::current().id());
+        assert!(own, "actor {me} makes calls from threads beside its own");
         inner.turns += 1;
         inner.stopped |= inner.turns > inner.turns_max;
         let moment = inner.dice.below(400);
