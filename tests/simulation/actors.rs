@@ -10,6 +10,9 @@ pub(crate) mod keeper;
 // Frees space.
 pub(crate) mod collector;
 
+// Copies.
+pub(crate) mod replicator;
+
 // Restores.
 pub(crate) mod reader;
 
@@ -113,10 +116,15 @@ impl Host {
         self.turns.pass(self.number, rest);
     }
 
+    /// A new process's handle on these objects.
+    pub(crate) fn handle(&mut self, bucket: &Arc<Bucket>) -> Arc<SimulatedPlace> {
+        let dice = self.dice.split();
+        Arc::new(SimulatedPlace::new(bucket.clone(), self.number, self.weather, dice))
+    }
+
     /// A new process of this host.
     fn begin(&mut self) -> vault::Result<Vault> {
-        let (bucket, dice) = (self.bucket.clone(), self.dice.split());
-        let process = Arc::new(SimulatedPlace::new(bucket, self.number, self.weather, dice));
+        let process = self.handle(&self.bucket.clone());
         self.process = Some(process.clone());
         let place: Arc<dyn Place> = match self.dice.chance(1, 2) {
             true => {

@@ -235,6 +235,33 @@ pub(crate) fn judge_end(objects: &MemoryPlace, register: &Register) -> Verdict {
     Ok(())
 }
 
+/// Each snapshot that is protected at the source restores from the replica, or is not there yet.
+/// What was lost or damaged at the source before it was copied is not the replica's to keep.
+pub(crate) fn judge_replica(
+    target: &MemoryPlace,
+    source: &MemoryPlace,
+    register: &Register,
+) -> Verdict {
+    let Counts { lost, damaged, .. } = register.counts;
+    if lost + damaged > 0 || register.tampered {
+        return Ok(());
+    }
+    // Without a config or a first record nothing is there yet.
+    let (Ok(mut replica), Ok(vault)) = (look(target), look(source)) else { return Ok(()) };
+    let reader = replica.reader().map_err(say)?;
+    let there: Vec<_> = {
+        let (ledger, source) = (replica.ledger(), vault.ledger());
+        let both = |id| is_protected(ledger.state(), id) && is_protected(source.state(), id);
+        let there = ledger.state().snapshots().filter(|(id, _)| both(*id));
+        there.map(|(id, snapshot)| (id, snapshot.clone())).collect()
+    };
+    for (id, snapshot) in there {
+        check_snapshot(&reader, register, id, &snapshot)
+            .map_err(|broken| format!("at the replica: {broken}"))?;
+    }
+    Ok(())
+}
+
 /// Reads a snapshot whole, and compares it with what was meant. Gives its chunks.
 fn check_snapshot(
     reader: &Reader,

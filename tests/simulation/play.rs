@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use places::MemorySnapshot;
+use places::{MemoryPlace, MemorySnapshot};
 use testkit::simulation::{Bucket, Dice, Part, Turns, Weather};
 use vault::Rules;
 
@@ -12,11 +12,12 @@ use crate::actors::gremlin::{Gremlin, Vandal};
 use crate::actors::inspector::Inspector;
 use crate::actors::keeper::Keeper;
 use crate::actors::reader::Restorer;
+use crate::actors::replicator::Copyist;
 use crate::actors::stranger::Stranger;
 use crate::actors::writer::BackupHost;
 use crate::actors::{Actor, Host, Stage};
 use crate::base::{Base, COLLECTORS, Key, START, WRITERS};
-use crate::oracle::{Counts, Oracle, Shared, judge_end, lock};
+use crate::oracle::{Counts, Oracle, Shared, judge_end, judge_replica, lock};
 
 /// How a play ended.
 pub(crate) struct Ended {
@@ -36,9 +37,13 @@ const TURNS_MAX: u64 = 20_000;
 pub(crate) fn play(seed: u64, rules: Rules) -> Ended {
     let base = Base::get();
     let mut dice = Dice::new(seed);
-    let cast = cast(&mut dice);
-    let turns = Arc::new(Turns::new(dice.split(), START, cast.len(), TURNS_MAX));
+    let mut cast = cast(&mut dice);
+    let turns = Arc::new(Turns::new(dice.split(), START, cast.len() + 1, TURNS_MAX));
     let bucket = Arc::new(Bucket::new(turns.clone(), &base.objects));
+    let replica = Arc::new(Bucket::new(turns.clone(), &MemoryPlace::new().snapshot()));
+    if dice.chance(1, 4) {
+        cast.push((Key::Reader, Box::new(Copyist { target: replica.clone() })));
+    }
     let register = Shared::default();
     let oracle = Oracle::new(bucket.objects().clone(), register.clone());
     bucket.watch(Box::new(oracle));
@@ -52,7 +57,9 @@ pub(crate) fn play(seed: u64, rules: Rules) -> Ended {
     });
     let played = turns.play(parts.collect());
     let register = lock(&register);
-    let judged = played.and_then(|()| judge_end(bucket.objects(), &register));
+    let judged = played
+        .and_then(|()| judge_end(bucket.objects(), &register))
+        .and_then(|()| judge_replica(replica.objects(), bucket.objects(), &register));
     Ended {
         broken: judged.err(),
         counts: register.counts,

@@ -3,7 +3,7 @@
 //! Nothing but the ledgers of both places says what is to be done, so a pass that was killed is
 //! gone on with by the next one, on this host or another. DESIGN §12.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -286,7 +286,7 @@ fn copy_small(
 ) -> Result<()> {
     copy.put_config(&read_config(&*source.place)?)?;
     for prefix in [VaultNames::slots(), VaultNames::lists()] {
-        let known: HashSet<ObjectName> = names(&*copy.components().place, &prefix)?;
+        let known: BTreeSet<ObjectName> = names(&*copy.components().place, &prefix)?;
         for name in names(&*source.place, &prefix)? {
             go_on(cancel)?;
             let digest = match NamedObject::parse(&name) {
@@ -382,7 +382,7 @@ fn copy_derived(
 }
 
 /// The names that a place lists. Of these prefixes there are few.
-fn names(place: &dyn Place, prefix: &NamePrefix) -> Result<HashSet<ObjectName>> {
+fn names(place: &dyn Place, prefix: &NamePrefix) -> Result<BTreeSet<ObjectName>> {
     let listed = place.list(prefix, None)?;
     listed.map(|listed| Ok(listed?.name)).collect()
 }

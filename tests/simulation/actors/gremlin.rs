@@ -42,11 +42,18 @@ pub(crate) struct Vandal {
 impl Actor for Vandal {
     fn act(&mut self, host: &mut Host, vault: &mut Vault) -> vault::Result<()> {
         vault.refresh()?;
-        let head = vault.ledger().state().head().seq.0;
-        if !self.done && head > 20 && host.dice.chance(1, 3) {
+        // A change of what nothing signed follows is seen only by who remembers it.
+        let newest = {
+            let ledger = vault.ledger();
+            let mut seq = ledger.state().head().seq;
+            while ledger.state().void_of(seq).is_some() {
+                seq = Seq(seq.0 - 1);
+            }
+            seq.0
+        };
+        if !self.done && newest > 20 && host.dice.chance(1, 3) {
             self.done = true;
-            // The newest ones are seen by who remembers the head alone.
-            let seq = Seq(1 + host.dice.below(head - 2));
+            let seq = Seq(1 + host.dice.below(newest - 1));
             lock(&host.register).tampered = true;
             flip(host.bucket.objects(), &VaultNames::record(seq));
         }

@@ -23,7 +23,7 @@ pub(super) struct Ground {
     /// Domains that cannot be marked whatever is walked, and why.
     pub(super) stops: Vec<(DomainId, Unreachable)>,
     /// Packs that may be suspected, or are under this collection's suspicion.
-    pub(super) candidates: HashSet<Digest>,
+    pub(super) candidates: BTreeSet<Digest>,
     /// The newest record through which a pack came under suspicion, was condemned or lost.
     pub(super) trouble: Option<Seq>,
     /// Known packs that are not there whole.
@@ -85,7 +85,7 @@ impl Work<'_> {
     }
 
     /// Packs that a suspicion may name: of closed sessions, under nobody else's.
-    fn eligible(&self, state: &State) -> HashSet<Digest> {
+    fn eligible(&self, state: &State) -> BTreeSet<Digest> {
         let packs = state.packs().filter(|(name, origin)| {
             let closed = state.session(origin.session).is_some_and(is_closed);
             (closed || !self.holds(Rule::CollectOnlyClosed))
