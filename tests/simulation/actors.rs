@@ -34,7 +34,7 @@ use testkit::simulation::{Bucket, Dice, SimulatedClock, SimulatedPlace, Turns, W
 use vault::{Components, Folders, Rules, Vault};
 
 use crate::base::{Base, Key};
-use crate::oracle::{Shared, lock};
+use crate::oracle::{Shared, check_acknowledged, lock};
 
 /// What an actor does with a vault that is open.
 pub(crate) trait Actor: Send {
@@ -144,7 +144,11 @@ impl Host {
         let mut vault = Vault::open(components, &Folders::default(), keyring, "host")?;
         vault.set_rules(self.rules);
         if tampered && vault.ledger().standing().forbids_append().is_none() {
-            self.turns.stop("a record was changed, and a new process does not notice");
+            // Who read the record in a bundle has it as it was.
+            let known = check_acknowledged(vault.ledger().state(), &lock(&self.register));
+            if let Err(lost) = known {
+                self.turns.stop(format!("a changed record goes unnoticed: {lost}"));
+            }
         }
         Ok(vault)
     }

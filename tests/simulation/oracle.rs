@@ -212,15 +212,15 @@ pub(crate) fn judge_end(objects: &MemoryPlace, register: &Register) -> Verdict {
         Err(_) if register.tampered => return Ok(()),
         Err(error) => return Err(say(error)),
     };
-    match (alarm(&vault), register.tampered) {
-        (None, true) => return Err("a record was changed, and nobody would notice".into()),
-        (Some(alarm), false) => return Err(format!("the ledger raises an alarm: {alarm}")),
-        _ => {}
+    let alarm = alarm(&vault);
+    if let (Some(alarm), false) = (&alarm, register.tampered) {
+        return Err(format!("the ledger raises an alarm: {alarm}"));
     }
     let reader = vault.reader().map_err(say)?;
     let ledger = vault.ledger();
     let state = ledger.state();
-    if !register.tampered {
+    // A changed record is noticed, or it was read in a bundle as it was and nothing is lost.
+    if alarm.is_none() {
         check_acknowledged(state, register)?;
     }
     let protected: Vec<_> = state
@@ -281,7 +281,7 @@ fn check_snapshot(
     Ok(chunks)
 }
 
-fn check_acknowledged(state: &State, register: &Register) -> Verdict {
+pub(crate) fn check_acknowledged(state: &State, register: &Register) -> Verdict {
     for (id, seq) in &register.acknowledged {
         if state.snapshot(*id).is_none_or(|snapshot| snapshot.seq != *seq) {
             return Err(format!("snapshot {id} was acknowledged at record {seq} and is not there"));
