@@ -7,7 +7,7 @@ use places::{MemoryPlace, MemorySnapshot};
 use testkit::simulation::{Bucket, Dice, Part, Turns, Weather};
 use vault::Rules;
 
-use crate::actors::collector::Collector;
+use crate::actors::collector::{Collector, Patience};
 use crate::actors::gremlin::{Gremlin, Vandal};
 use crate::actors::inspector::Inspector;
 use crate::actors::keeper::Keeper;
@@ -34,23 +34,27 @@ pub(crate) struct Ended {
 const TURNS_MAX: u64 = 20_000;
 
 /// Plays a seed under these rules.
-pub(crate) fn play(seed: u64, rules: Rules) -> Ended {
+pub(crate) fn play(seed: u64, rules: Rules, cast: Cast) -> Ended {
     let base = Base::get();
     let mut dice = Dice::new(seed);
-    let mut cast = cast(&mut dice);
+    let crowded = cast == Cast::Crowded;
+    let mut cast = if crowded { crowded_cast(&mut dice) } else { drawn_cast(&mut dice) };
     let turns = Arc::new(Turns::new(dice.split(), START, cast.len() + 1, TURNS_MAX));
     let bucket = Arc::new(Bucket::new(turns.clone(), &base.objects));
     let replica = Arc::new(Bucket::new(turns.clone(), &MemoryPlace::new().snapshot()));
-    if dice.chance(1, 4) {
+    if !crowded && dice.chance(1, 4) {
         cast.push((Key::Reader, Box::new(Copyist { target: replica.clone() })));
     }
     let register = Shared::default();
     let oracle = Oracle::new(bucket.objects().clone(), register.clone());
     bucket.watch(Box::new(oracle));
-    let weather = weather(&mut dice);
+    let weather = match crowded {
+        true => Weather { pause: 150, ..Weather::default() },
+        false => weather(&mut dice),
+    };
     let (turns_of, bucket_of, register_of) = (turns.clone(), bucket.clone(), register.clone());
     let stage = Stage { turns: turns_of, bucket: bucket_of, register: register_of, rules, weather };
-    let rounds = 3 + dice.below(6);
+    let rounds = if crowded { 10 } else { 3 + dice.below(6) };
     let parts = cast.into_iter().enumerate().map(|(number, (key, mut actor))| -> Part<'_> {
         let mut host = Host::new(&stage, number, key, dice.split());
         Box::new(move || host.live(actor.as_mut(), rounds))
@@ -71,7 +75,35 @@ pub(crate) fn play(seed: u64, rules: Rules) -> Ended {
 
 type Role = (Key, Box<dyn Actor>);
 
-fn cast(dice: &mut Dice) -> Vec<Role> {
+/// Who plays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cast {
+    /// The seed decides.
+    Drawn,
+    /// Writers of few contents beside hasty collectors: where most meets most.
+    Crowded,
+}
+
+fn crowded_cast(dice: &mut Dice) -> Vec<Role> {
+    let contents = 3 + dice.below(3);
+    let mut cast: Vec<Role> = Vec::new();
+    for number in 0..WRITERS {
+        cast.push((Key::Writer(number), Box::new(BackupHost { contents })));
+    }
+    for number in 0..COLLECTORS {
+        let collector = Collector { patience: Patience::None };
+        cast.push((Key::Collector(number), Box::new(collector)));
+    }
+    cast.push((Key::Owner, Box::new(Keeper)));
+    match dice.below(3) {
+        0 => cast.push((Key::Reader, Box::new(Inspector))),
+        1 => cast.push((Key::Reader, Box::new(Gremlin))),
+        _ => {}
+    }
+    cast
+}
+
+fn drawn_cast(dice: &mut Dice) -> Vec<Role> {
     let contents = 4 + dice.below(20);
     let writer = || Box::new(BackupHost { contents });
     let mut cast: Vec<Role> = Vec::new();
@@ -82,7 +114,8 @@ fn cast(dice: &mut Dice) -> Vec<Role> {
         cast.push((Key::Owner, writer()));
     }
     for number in 0..1 + dice.below(COLLECTORS as u64) as usize {
-        cast.push((Key::Collector(number), Box::new(Collector)));
+        let collector = Collector { patience: Patience::Any };
+        cast.push((Key::Collector(number), Box::new(collector)));
     }
     cast.push((Key::Owner, Box::new(Keeper)));
     if dice.chance(1, 2) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vault::{Rule, Rules};
 
 use crate::oracle::Counts;
-use crate::play::play;
+use crate::play::{Cast, play};
 
 /// Enough for every change; `make simulate` plays for hours.
 const SEEDS: u64 = 1500;
@@ -39,7 +39,7 @@ fn thousands_of_seeds_lose_nothing() {
                     if seed >= first + count {
                         return;
                     }
-                    let ended = play(seed, Rules::ALL);
+                    let ended = play(seed, Rules::ALL, Cast::Drawn);
                     *total.lock().unwrap() += ended.counts;
                     if let Some(rule) = ended.broken {
                         broken.lock().unwrap().push((seed, rule));
@@ -67,7 +67,7 @@ fn repeat(seed: u64) -> String {
 #[test]
 fn a_seed_run_twice_ends_in_the_same_state() {
     for seed in 0..40 {
-        let [one, again] = [(); 2].map(|()| play(seed, Rules::ALL));
+        let [one, again] = [(); 2].map(|()| play(seed, Rules::ALL, Cast::Drawn));
         assert_eq!(one.history, again.history, "seed {seed} took another way");
         assert_eq!(one.turns, again.turns, "seed {seed}");
         assert!(one.objects == again.objects, "seed {seed} left other objects");
@@ -80,7 +80,8 @@ const SEARCHED: u64 = 400;
 #[track_caller]
 fn finds_a_violation_without(rule: Rule) {
     let rules = Rules::ALL.without(rule);
-    let found = (0..SEARCHED).find_map(|seed| Some((seed, play(seed, rules).broken?)));
+    let found =
+        (0..SEARCHED).find_map(|seed| Some((seed, play(seed, rules, Cast::Crowded).broken?)));
     let (seed, broken) = found.unwrap_or_else(|| panic!("nobody notices that {rule:?} is off"));
     println!("without {rule:?}, seed {seed}: {broken}");
 }

@@ -8,12 +8,26 @@ use vault::{CollectOptions, CollectProgress, Vault};
 
 use super::{Actor, Host};
 
-pub(crate) struct Collector;
+pub(crate) struct Collector {
+    pub(crate) patience: Patience,
+}
+
+/// How long things wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Drawn for each collection.
+    Any,
+    /// Nothing waits.
+    None,
+}
 
 impl Actor for Collector {
     fn act(&mut self, host: &mut Host, vault: &mut Vault) -> vault::Result<()> {
-        let hours = [0, 0, 1, 24, 7 * 24];
-        let mut span = || Duration::from_secs(3600 * host.dice.pick(&hours).unwrap_or(&0));
+        let hours = match self.patience {
+            Patience::Any => &[0, 0, 1, 24, 7 * 24][..],
+            Patience::None => &[0],
+        };
+        let mut span = || Duration::from_secs(3600 * host.dice.pick(hours).unwrap_or(&0));
         let options = CollectOptions {
             trash: span(),
             reader_grace: span(),
