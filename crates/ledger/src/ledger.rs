@@ -12,7 +12,7 @@ mod leap;
 mod mend;
 mod receive;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -131,6 +131,48 @@ impl Ledger {
         memory: Arc<dyn Memory>,
         cached: Option<State>,
     ) -> Result<Self> {
+        let mut ledger = Self::begin(components, config_bytes, keyring, memory)?;
+        if let Some(cached) = cached {
+            ledger.take_cached(cached)?;
+        }
+        ledger.meet_remembered(ledger.state.head());
+        // The head was read just now.
+        ledger.read_on()?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger without a key, for who deletes at this place what records dropped, after a
+    /// hold of its own: `lying` is what lies there. Of these names [`State::forgotten_drops`] says
+    /// also what the state itself has forgotten.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_to_purge(
+        components: Components,
+        config_bytes: &[u8],
+        memory: Arc<dyn Memory>,
+        lying: Arc<HashSet<Digest>>,
+    ) -> Result<Self> {
+        let mut ledger = Self::begin(components, config_bytes, None, memory)?;
+        ledger.watch_drops(lying);
+        ledger.meet_remembered(ledger.state.head());
+        ledger.read_on()?;
+        Ok(ledger)
+    }
+
+    /// Says anew what lies at the place, for [`State::forgotten_drops`] of what is applied from
+    /// here on.
+    pub fn watch_drops(&mut self, lying: Arc<HashSet<Digest>>) {
+        self.state.watch_drops(lying);
+    }
+
+    /// A ledger of which only the first record was read.
+    fn begin(
+        components: Components,
+        config_bytes: &[u8],
+        keyring: Option<Arc<Keyring>>,
+        memory: Arc<dyn Memory>,
+    ) -> Result<Self> {
         let config = check_config(config_bytes)?;
         if let Some(keyring) = &keyring {
             check_vault(&config, keyring)?;
@@ -143,7 +185,7 @@ impl Ledger {
             genesis.ok_or_else(|| nothing_there(remembered.filter(|_| marked.is_none())))?;
         let state = State::begin(config_bytes, &genesis, Trust::Check)?;
         memory.keep_record(state.head(), &genesis);
-        let mut ledger = Self {
+        Ok(Self {
             components,
             shelf,
             keyring,
@@ -160,14 +202,7 @@ impl Ledger {
             bundled: [0; BUNDLE_SPANS.len()],
             tried_mends: BTreeSet::new(),
             checkpoints_tried: false,
-        };
-        if let Some(cached) = cached {
-            ledger.take_cached(cached)?;
-        }
-        ledger.meet_remembered(ledger.state.head());
-        // The head was read just now.
-        ledger.read_on()?;
-        Ok(ledger)
+        })
     }
 
     /// Catches up with the place and judges anew how it stands.
@@ -254,6 +289,7 @@ impl Ledger {
     ) -> Result<State> {
         let genesis = self.shelf.read(Seq(0))?.ok_or(Error::Empty)?;
         let mut state = State::begin(self.state.config_bytes(), &genesis, Trust::Check)?;
+        state.forget_as(&self.state);
         each(&genesis, None)?;
         for (seq, hash) in self.state.mends() {
             state.learn_mend(RecordAt { seq, hash });

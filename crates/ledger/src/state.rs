@@ -6,6 +6,7 @@
 //! descriptors lie, tags). FORMAT.md §10.
 
 mod codec;
+mod compaction;
 mod effects;
 mod parts;
 mod query;
@@ -13,6 +14,7 @@ mod rules;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use crypto::{Keyring, Signature, SigningContext, SmallKind, VerifyingKey, open_small};
@@ -21,6 +23,7 @@ use format::{
     RecordHash, Ref, Seq, SessionId, SignedRecord, VaultId,
 };
 
+use compaction::{Compaction, Watch};
 pub use parts::{
     Checkpoint, Condemned, EpochState, Member, Origin, PackStanding, Policy, Recover, Report, Run,
     Session, SessionStatus, Snapshot, SnapshotStanding, VoidRecord, Voids,
@@ -40,6 +43,8 @@ pub struct State {
     epochs: BTreeMap<Epoch, EpochState>,
     members: BTreeMap<MemberId, Member>,
     sessions: BTreeMap<SessionId, Session>,
+    /// The beginnings of the ids of closed sessions that were forgotten, rising.
+    closed: Arc<Vec<SessionStart>>,
     snapshots: BTreeMap<SessionId, Snapshot>,
     commits: BTreeMap<Seq, SessionId>,
     packs: BTreeMap<Digest, Origin>,
@@ -58,7 +63,12 @@ pub struct State {
     reports: VecDeque<Report>,
     void_count: u64,
     voids: VecDeque<VoidRecord>,
+    compaction: Compaction,
+    watch: Watch,
 }
+
+/// How the id of a session that was forgotten is kept: the first bytes of it.
+type SessionStart = [u8; 8];
 
 /// What applying a record needs beside the record.
 #[derive(Clone, Copy)]
@@ -223,7 +233,7 @@ impl State {
             Ok(lists) => {
                 let (body, payload) = self.open_body(&signed, context.keyring);
                 let body = self.effect(at, record, &lists, payload.as_deref(), body);
-                self.head = at;
+                self.advance(at);
                 Ok(Applied { at, record: Some(signed.record), outcome: Outcome::Valid, body })
             }
         }
@@ -328,6 +338,7 @@ impl State {
             epochs: BTreeMap::new(),
             members: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            closed: Arc::default(),
             snapshots: BTreeMap::new(),
             commits: BTreeMap::new(),
             packs: BTreeMap::new(),
@@ -346,6 +357,8 @@ impl State {
             reports: VecDeque::new(),
             void_count: 0,
             voids: VecDeque::new(),
+            compaction: Compaction::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -394,9 +407,9 @@ impl State {
         record: Option<Record>,
         reason: VoidReason,
     ) -> Applied {
-        self.head = at;
         self.void_count += 1;
         keep(&mut self.voids, VoidRecord { seq: at.seq, author, reason });
+        self.advance(at);
         Applied { at, record, outcome: Outcome::Void(reason), body: Body::Closed }
     }
 

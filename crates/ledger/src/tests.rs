@@ -5,6 +5,7 @@
 mod abuse;
 mod bundles;
 mod checkpoints;
+mod compaction;
 mod crowd;
 mod damage;
 mod history;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
 use crypto::Digest;
-use format::{Seq, VaultNames};
+use format::{ObjectRef, Seq, VaultNames};
 use places::{ErrorKind, ObjectName, Time};
 
 use crate::replicator::go_on;
@@ -60,7 +60,13 @@ impl Target {
         let packs =
             state.condemned().map(|(digest, at)| (digest, VaultNames::pack(digest), at.seq));
         let runs = state.dropped_runs().map(|(digest, seq)| (digest, VaultNames::run(digest), seq));
-        let there = packs.chain(runs).filter(|(digest, _, _)| present.contains(*digest));
+        let forgotten = state.forgotten_drops().filter_map(|(object, seq)| match object {
+            ObjectRef::Pack(digest) => Some((digest, VaultNames::pack(digest), seq)),
+            ObjectRef::Run(digest) => Some((digest, VaultNames::run(digest), seq)),
+            ObjectRef::Slot { .. } => None,
+        });
+        let all = packs.chain(runs).chain(forgotten);
+        let there = all.filter(|(digest, _, _)| present.contains(*digest));
         Ok(there.map(|(digest, name, seq)| (*digest, name, seq)).collect())
     }
 

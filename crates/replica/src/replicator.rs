@@ -347,6 +347,7 @@ fn copy_records(
     cancel: &AtomicBool,
 ) -> Result<()> {
     let head = ledger.state().head().seq;
+    copy.expect_drops()?;
     while copy.head().is_none_or(|at| at.seq < head) {
         go_on(cancel)?;
         copy.receive_next(ledger)?;

@@ -1,7 +1,8 @@
 //! The place that is kept: marked before anything else, and read before anything is written.
 //!
 //! A place without the mark is only begun with when it is empty; one that an owner recovered to is
-//! a vault of its own and left alone. The ledger that lies there says how far it is. DESIGN §12.
+//! a vault of its own and left alone. The ledger that lies there says how far it is, and is told
+//! what else lies there: it keeps in mind which record dropped that, however long ago. DESIGN §12.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(crate) struct Target {
     /// `None` before the first record was copied.
     ledger: Option<Ledger>,
     /// Packs and runs that lie there, once listed.
-    present: Option<HashSet<Digest>>,
+    present: Option<Arc<HashSet<Digest>>>,
 }
 
 impl Target {
@@ -33,7 +34,12 @@ impl Target {
         let no_replica = |found: String| Error::NoReplica { place: place.describe(), found };
         let marked = read_mark(place)?;
         let memory = Arc::new(ProcessMemory::new());
-        let ledger = match Ledger::open(components.clone(), &config, None, memory, None) {
+        let present = match marked.is_some() {
+            true => Some(Arc::new(list(place)?)),
+            false => None,
+        };
+        let lying = present.clone().unwrap_or_default();
+        let ledger = match Ledger::open_to_purge(components.clone(), &config, memory, lying) {
             Ok(ledger) => Some(ledger),
             Err(ledger::Error::Empty) => None,
             Err(error) => return Err(error.into()),
@@ -51,7 +57,7 @@ impl Target {
             }
         }
         let components = components.clone();
-        Ok(Self { components, config, marked: marked.is_some(), ledger, present: None })
+        Ok(Self { components, config, marked: marked.is_some(), ledger, present })
     }
 
     pub(crate) fn components(&self) -> &Components {
@@ -104,6 +110,15 @@ impl Target {
         Ok(())
     }
 
+    /// Tells the ledger what lies there, before it takes over records that drop some of it.
+    pub(crate) fn expect_drops(&mut self) -> Result<()> {
+        self.present()?;
+        if let (Some(ledger), Some(present)) = (&mut self.ledger, &self.present) {
+            ledger.watch_drops(present.clone());
+        }
+        Ok(())
+    }
+
     /// Takes over the source's next record.
     pub(crate) fn receive_next(&mut self, source: &Ledger) -> Result<()> {
         match &mut self.ledger {
@@ -122,33 +137,38 @@ impl Target {
     /// Packs and runs that lie there.
     pub(crate) fn present(&mut self) -> Result<&HashSet<Digest>> {
         if self.present.is_none() {
-            let mut present = HashSet::new();
-            for prefix in [VaultNames::packs(), VaultNames::runs()] {
-                for listed in self.components.place.list(&prefix, None)? {
-                    if let Some(NamedObject::Pack(digest) | NamedObject::Run(digest)) =
-                        NamedObject::parse(&listed?.name)
-                    {
-                        present.insert(digest);
-                    }
-                }
-            }
-            self.present = Some(present);
+            self.present = Some(Arc::new(list(&*self.components.place)?));
         }
         Ok(self.present.get_or_insert_default())
     }
 
     /// As [`Self::present`], once that was asked for.
     pub(crate) fn listed(&self) -> Option<&HashSet<Digest>> {
-        self.present.as_ref()
+        self.present.as_deref()
     }
 
     pub(crate) fn note_present(&mut self, digest: Digest) {
-        self.present.get_or_insert_default().insert(digest);
+        Arc::make_mut(self.present.get_or_insert_default()).insert(digest);
     }
 
     pub(crate) fn note_deleted(&mut self, digest: &Digest) {
-        self.present.get_or_insert_default().remove(digest);
+        Arc::make_mut(self.present.get_or_insert_default()).remove(digest);
     }
+}
+
+/// The packs and runs that lie at a place.
+fn list(place: &dyn Place) -> Result<HashSet<Digest>> {
+    let mut present = HashSet::new();
+    for prefix in [VaultNames::packs(), VaultNames::runs()] {
+        for listed in place.list(&prefix, None)? {
+            if let Some(NamedObject::Pack(digest) | NamedObject::Run(digest)) =
+                NamedObject::parse(&listed?.name)
+            {
+                present.insert(digest);
+            }
+        }
+    }
+    Ok(present)
 }
 
 /// The id in the mark of a replica; zeros when it holds none.

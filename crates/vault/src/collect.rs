@@ -179,8 +179,7 @@ impl Work<'_> {
     fn may_delete(&self, state: &State, header: &HeaderAt) -> bool {
         match header {
             HeaderAt::Of(session) => {
-                let closed = state.session(*session).is_some_and(is_closed);
-                closed || !self.holds(Rule::CollectOnlyClosed)
+                state.is_closed(*session) || !self.holds(Rule::CollectOnlyClosed)
             }
             HeaderAt::Absent => true,
             HeaderAt::Unreadable(_) => false,

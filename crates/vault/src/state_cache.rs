@@ -1,18 +1,32 @@
 //! The ledger's state at a number, kept sealed in the cache, so that opening replays only what came
 //! since. It is disposable: what does not open or decode is replayed from the first record. That it
-//! is on the chain is proven by the next record, whose `prev` must fit it. FORMAT.md §12.
+//! is on the chain is proven by the next record, whose `prev` must fit it. A large one is written
+//! anew only when enough came since. FORMAT.md §12.
 
 use crypto::{
     Entropy, Epoch, Expected, Header, Keyring, ObjectKind, ObjectSealer, OpenedObject, SessionId,
     Unwrapping, Wrapping, padded_stream_len,
 };
-use ledger::State;
+use ledger::{RecordAt, State};
 
 use crate::home::Home;
 
 /// The state that was kept, if there is one.
 pub(crate) fn load(home: &Home, keyring: &Keyring) -> Option<State> {
     State::decode(&load_file(home, keyring, "ledger", "state")?).ok()
+}
+
+/// So many records behind, a state is written anew, however large it is.
+const RECORDS_REPLAYED_MAX: u64 = 1024;
+/// What may be written to save replaying one record: about as long as that takes.
+const BYTES_PER_RECORD: u64 = 64 << 10;
+
+/// Whether a state is to be kept although one of this head is kept already.
+pub(crate) fn is_worth_keeping(state: &State, kept: Option<RecordAt>) -> bool {
+    let (head, Some(kept)) = (state.head(), kept) else { return true };
+    let Some(since) = head.seq.0.checked_sub(kept.seq.0) else { return true };
+    let other = since == 0 && head.hash != kept.hash;
+    other || since > RECORDS_REPLAYED_MAX || state.weight() < since * BYTES_PER_RECORD
 }
 
 /// Keeps a state. A cache that cannot be written costs speed, not safety.

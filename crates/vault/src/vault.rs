@@ -112,10 +112,10 @@ impl Vault {
         let keyring = Arc::new(keyring);
         let memory = Arc::new(HeadMemory::new(home.clone(), components.entropy.clone()));
         let cached = crate::state_cache::load(&home, &keyring);
-        let cached_at = cached.as_ref().map(State::head);
+        let kept = cached.as_ref().map(State::head);
         let ledger =
             Ledger::open(components.clone(), &bytes, Some(keyring.clone()), memory, cached)?;
-        if cached_at != Some(ledger.state().head()) {
+        if crate::state_cache::is_worth_keeping(ledger.state(), kept) {
             crate::state_cache::keep(&home, &keyring, ledger.state(), components.entropy.as_ref());
         }
         Ok(Self {
@@ -408,8 +408,7 @@ impl Vault {
             let over = match ledger.state().pack_standing(&pack) {
                 PackStanding::Condemned => true,
                 PackStanding::Unknown => PackSource::session_of_copy(&file.path())
-                    .and_then(|session| ledger.state().session(session))
-                    .is_some_and(|session| session.status != SessionStatus::Open),
+                    .is_some_and(|session| ledger.state().is_closed(session)),
                 _ => false,
             };
             if over {

@@ -45,6 +45,7 @@ impl Ledger {
     pub(super) fn restart(&mut self, mends: &[RecordAt]) -> Result<()> {
         let genesis = self.shelf.read(Seq(0))?.ok_or(Error::Empty)?;
         let mut state = State::begin(self.state.config_bytes(), &genesis, Trust::Check)?;
+        state.forget_as(&self.state);
         for (seq, hash) in self.state.mends() {
             state.learn_mend(RecordAt { seq, hash });
         }

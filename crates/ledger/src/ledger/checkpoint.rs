@@ -232,6 +232,11 @@ impl Ledger {
 /// What tests do that no client would.
 #[cfg(test)]
 impl Ledger {
+    /// Forgets at other numbers than a vault does.
+    pub(crate) fn set_compaction(&mut self, every: u64, age: u64) {
+        self.state.set_compaction(every, age);
+    }
+
     /// Begins anew at the newest checkpoint, however short the ledger is.
     pub(crate) fn begin_at_checkpoint(&mut self) {
         self.restart(&[]).unwrap();

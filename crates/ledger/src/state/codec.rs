@@ -2,10 +2,11 @@
 //!
 //! The encoding is canonical: maps and sets lie in the order of their keys, each key once, and what
 //! follows from other fields is not written. So equal states are equal bytes, and whatever decodes
-//! encodes back to the same. Layout: version u8 = 1, then the fields in the order of
+//! encodes back to the same. Layout: version u8 = 2, then the fields in the order of
 //! [`State::encode`]. FORMAT.md §10.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crypto::{KemPublic, Role, VerifyingKey};
 use format::{
@@ -16,12 +17,12 @@ use places::Time;
 
 use super::{
     Checkpoint, Condemned, EpochState, KEPT_MAX, Member, Origin, Policy, Recover, Report, Run,
-    Session, SessionStatus, Snapshot, SnapshotStanding, State, VoidReason, VoidRecord,
-    check_config,
+    Session, SessionStart, SessionStatus, Snapshot, SnapshotStanding, State, VoidReason,
+    VoidRecord, check_config,
 };
 use crate::Result;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const COUNT_MAX: usize = u32::MAX as usize;
 /// Room for more items is made only as they come.
 const ROW_ALLOCATED_MAX: usize = 1 << 16;
@@ -35,6 +36,7 @@ impl State {
         self.epochs.put(&mut e);
         self.members.put(&mut e);
         self.sessions.put(&mut e);
+        e.count(self.closed.len()).raw(self.closed.as_flattened());
         self.snapshots.put(&mut e);
         self.packs.put(&mut e);
         self.runs.put(&mut e);
@@ -72,6 +74,7 @@ impl State {
         state.epochs = Field::take(&mut d)?;
         state.members = Field::take(&mut d)?;
         state.sessions = Field::take(&mut d)?;
+        state.closed = Arc::new(take_closed(&mut d)?);
         state.snapshots = Field::take(&mut d)?;
         state.packs = Field::take(&mut d)?;
         state.runs = Field::take(&mut d)?;
@@ -116,6 +119,16 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Taken as they lie: there are millions of them after years.
+fn take_closed(d: &mut Decoder<'_>) -> Result<Vec<SessionStart>, DecodeError> {
+    let count = d.count(COUNT_MAX, size_of::<SessionStart>())?;
+    let (starts, _) = d.raw(count * size_of::<SessionStart>())?.as_chunks();
+    if !starts.is_sorted_by(|one, next| one < next) {
+        return Err(DecodeError::NotCanonical { what: "the order of closed sessions in a state" });
+    }
+    Ok(starts.to_vec())
 }
 
 /// A value in an encoded state.

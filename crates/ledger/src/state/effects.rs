@@ -87,7 +87,7 @@ impl State {
         }
         for session in self.sessions.values_mut() {
             if session.member == *id && session.status == SessionStatus::Open {
-                session.status = SessionStatus::Revoked;
+                session.end(SessionStatus::Revoked, at.seq);
             }
         }
     }
@@ -115,7 +115,7 @@ impl State {
                 self.recovers.push(Recover { at, place, from, lost_after });
                 for session in self.sessions.values_mut() {
                     if session.status == SessionStatus::Open {
-                        session.status = SessionStatus::Recovered;
+                        session.end(SessionStatus::Recovered, at.seq);
                     }
                 }
             }
@@ -194,7 +194,7 @@ impl State {
 
     fn close(&mut self, record: &Record, status: SessionStatus) {
         if let Some(session) = record.session.and_then(|id| self.sessions.get_mut(&id)) {
-            session.status = status;
+            session.end(status, record.seq);
         }
     }
 

@@ -51,10 +51,17 @@ pub struct Session {
     pub status: SessionStatus,
     /// Its `open` record.
     pub opened: Seq,
-    /// Its newest record: its last sign of life.
+    /// Its newest record, its last sign of life; of a closed one the record that closed it.
     pub last: Seq,
-    /// When that record claims to be made.
+    /// When its newest own record claims to be made.
     pub last_claimed: Time,
+}
+
+impl Session {
+    pub(super) fn end(&mut self, status: SessionStatus, at: Seq) {
+        self.status = status;
+        self.last = at;
+    }
 }
 
 /// How a session stands.

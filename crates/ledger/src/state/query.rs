@@ -76,12 +76,21 @@ impl State {
         self.members.iter().map(|(id, member)| (*id, member))
     }
 
-    /// A session, whatever its status.
+    /// A session, whatever its status; `None` also for a closed one that was forgotten.
     pub fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)
     }
 
-    /// Every session, by id.
+    /// Whether a session was opened and is closed, be it so long ago that it was forgotten. What
+    /// carries its id and is known to no record never will be.
+    pub fn is_closed(&self, id: SessionId) -> bool {
+        match self.sessions.get(&id) {
+            Some(session) => session.status != SessionStatus::Open,
+            None => self.is_used(id),
+        }
+    }
+
+    /// Every session that is not forgotten, by id.
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         self.sessions.iter().map(|(id, session)| (*id, session))
     }
@@ -91,12 +100,12 @@ impl State {
         self.sessions().filter(|(_, session)| session.status == SessionStatus::Open)
     }
 
-    /// A snapshot, also a purged one.
+    /// A snapshot, also a purged one that is not forgotten.
     pub fn snapshot(&self, id: SessionId) -> Option<&Snapshot> {
         self.snapshots.get(&id)
     }
 
-    /// Every snapshot, also purged ones, in the order of their commits.
+    /// Every snapshot, also purged ones that are not forgotten, in the order of their commits.
     pub fn snapshots(&self) -> impl DoubleEndedIterator<Item = (SessionId, &Snapshot)> {
         self.commits.values().filter_map(|id| Some((*id, self.snapshots.get(id)?)))
     }
@@ -151,12 +160,13 @@ impl State {
         self.runs().filter(move |(_, origin)| origin.seq > seq)
     }
 
-    /// A run, also a dropped one.
+    /// A run, also a dropped one that is not forgotten.
     pub fn run(&self, name: &Digest) -> Option<&Run> {
         self.runs.get(name)
     }
 
-    /// The runs that a `merge` replaced, by name. Costs a walk over all runs.
+    /// The runs that a `merge` replaced and that are not forgotten, by name. Costs a walk over all
+    /// runs.
     pub fn dropped_runs(&self) -> impl Iterator<Item = (&Digest, Seq)> {
         self.runs.iter().filter_map(|(name, run)| Some((name, run.dropped?)))
     }
@@ -171,7 +181,7 @@ impl State {
         self.suspicions.get(&seq)
     }
 
-    /// The condemned packs, by name.
+    /// The condemned packs that are not forgotten, by name.
     pub fn condemned(&self) -> impl Iterator<Item = (&Digest, &Condemned)> {
         self.condemned.iter()
     }
@@ -182,10 +192,11 @@ impl State {
     }
 
     /// About how many bytes the state takes when it is encoded.
-    pub(crate) fn weight(&self) -> u64 {
+    pub fn weight(&self) -> u64 {
         let sessions = self.sessions.len() * 96 + self.snapshots.len() * 160;
         let packs = self.packs.len() * 56 + self.condemned.len() * 49 + self.lost.len() * 40;
-        (sessions + packs + self.runs.len() * 65 + self.members.len() * 1400) as u64
+        let closed = self.closed.len() * 8;
+        (sessions + closed + packs + self.runs.len() * 65 + self.members.len() * 1400) as u64
     }
 
     /// The packs that no writer may rely on: suspect, condemned or lost. A name may come twice.

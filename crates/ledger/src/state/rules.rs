@@ -109,7 +109,7 @@ impl State {
 
     fn check_open(&self, record: &Record, lists: &Resolved) -> Result<(), VoidReason> {
         let session = record.session.ok_or(VoidReason::Malformed)?;
-        if self.sessions.contains_key(&session) {
+        if self.is_used(session) {
             return Err(VoidReason::SessionUsed);
         }
         let (domain, base) = match &lists.refs[..] {
