@@ -46,8 +46,9 @@ use pass::Restorer;
 /// checked before anything is written. What concerns one file is in the report.
 ///
 /// # Errors
-/// [`Error::NotEmpty`], [`Error::Full`], [`Error::NotFound`], [`Error::Pattern`], and what ends all
-/// work: a vault that cannot be read, a target that cannot be written.
+/// A target that is not empty or too full, a path that the snapshot does not have, a pattern that
+/// means nothing, and what ends all work: a vault that cannot be read, a target that cannot be
+/// written.
 pub fn restore(
     reader: &Reader,
     snapshot: &Snapshot,
