@@ -22,3 +22,6 @@ mod trees;
 
 // The vault that every play begins with, made once.
 mod base;
+
+// The protocol as a small state machine, every schedule of it within small budgets.
+mod model;
