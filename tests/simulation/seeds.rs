@@ -103,4 +103,5 @@ each_rule! {
     without_mark_trash_a_seed_finds_a_violation: MarkTrash,
     without_mark_bases_a_seed_finds_a_violation: MarkBases,
     without_collect_only_closed_a_seed_finds_a_violation: CollectOnlyClosed,
+    without_stop_at_unreadable_a_seed_finds_a_violation: StopAtUnreadable,
 }
