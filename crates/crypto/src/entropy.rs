@@ -5,14 +5,24 @@
 //! asks for random bytes. DESIGN §3.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hpke::rand_core::{TryCryptoRng, TryRng};
+
+use crate::SealWitness;
 
 /// A source of random bytes.
 pub trait Entropy: Send + Sync {
     /// Fills `out` with bytes that nobody can predict.
     fn fill(&self, out: &mut [u8]);
+
+    /// Who is told of every seal made with what is drawn here: nobody, but in tests that look for
+    /// a nonce used twice.
+    #[doc(hidden)]
+    fn witness(&self) -> Option<Arc<dyn SealWitness>> {
+        None
+    }
 }
 
 /// The operating system's source.

@@ -12,7 +12,8 @@ use hpke::{Deserializable, OpModeR, OpModeS, Serializable};
 use zeroize::Zeroizing;
 
 use crate::entropy::{EntropyRng, draw};
-use crate::{Entropy, Error, Result, Suite};
+use crate::witness::Watched;
+use crate::{Entropy, Error, Result, Sealing, Suite};
 
 type Public = <XWing as hpke::Kem>::PublicKey;
 type Secret = <XWing as hpke::Kem>::PrivateKey;
@@ -109,12 +110,17 @@ impl KemPublic {
         plaintext: &[u8],
         entropy: &dyn Entropy,
     ) -> Vec<u8> {
-        match suite {
+        let sealed = match suite {
             Suite::Aes256Gcm => seal_with::<AesGcm256>(&self.public, info, plaintext, entropy),
             Suite::ChaCha20Poly1305 => {
                 seal_with::<ChaCha20Poly1305>(&self.public, info, plaintext, entropy)
             }
+        };
+        let watched = Watched::new(entropy.witness(), Sealing::Hpke, &self.bytes[..]);
+        if let Some(watched) = watched {
+            watched.sealed(&sealed[..KEM_ENC_BYTES]);
         }
+        sealed
     }
 }
 

@@ -24,6 +24,7 @@ mod role;
 mod slot;
 mod small;
 mod suite;
+mod witness;
 
 #[cfg(test)]
 mod testing;
@@ -54,3 +55,5 @@ pub use role::Role;
 pub use slot::{Argon2Parameters, Slot};
 pub use small::{SMALL_OVERHEAD, SmallKind, open_small, seal_small};
 pub use suite::Suite;
+#[doc(hidden)]
+pub use witness::{SealWitness, Sealing};

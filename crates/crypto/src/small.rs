@@ -10,7 +10,8 @@ use xaes_256_gcm::Xaes256Gcm;
 use xaes_256_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 
 use crate::entropy::draw;
-use crate::{DecodeError, Entropy, Error, Result, Suite, SymmetricKey, VaultId};
+use crate::witness::Watched;
+use crate::{DecodeError, Entropy, Error, Result, Sealing, Suite, SymmetricKey, VaultId};
 
 /// By how many bytes a sealed record is longer than its plaintext.
 pub const SMALL_OVERHEAD: usize = NONCE_BYTES + TAG_BYTES;
@@ -80,7 +81,8 @@ pub fn seal_small(
     plaintext: &[u8],
     entropy: &dyn Entropy,
 ) -> Vec<u8> {
-    seal_with_aad(suite, key, &associated(kind, vault_id, names), plaintext, entropy)
+    let aad = associated(kind, vault_id, names);
+    seal_with_aad(suite, key, Sealing::Small, &aad, plaintext, entropy)
 }
 
 /// Opens what [`seal_small`] made with the same key, kind, vault and names.
@@ -110,11 +112,15 @@ fn associated(kind: SmallKind, vault_id: VaultId, names: &[u8]) -> Vec<u8> {
 pub(crate) fn seal_with_aad(
     suite: Suite,
     key: &SymmetricKey,
+    sealing: Sealing,
     aad: &[u8],
     plaintext: &[u8],
     entropy: &dyn Entropy,
 ) -> Vec<u8> {
     let nonce = draw::<NONCE_BYTES>(entropy);
+    if let Some(watched) = Watched::new(entropy.witness(), sealing, key.as_bytes()) {
+        watched.sealed(&nonce);
+    }
     let mut sealed = Vec::with_capacity(plaintext.len() + SMALL_OVERHEAD);
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(plaintext);

@@ -42,7 +42,7 @@ impl OpenedObject {
         let header = Header::peek(prefix)?;
         expected.check(&header)?;
         let key = unwrap(&header, unwrapping, prefix)?;
-        Ok(Self { header, key: SegmentKey::new(header.suite, &key) })
+        Ok(Self { header, key: SegmentKey::to_open(header.suite, &key) })
     }
 
     /// Opens the data key that [`crate::ObjectSealer::new_kept`] sealed under `local`.
@@ -58,7 +58,7 @@ impl OpenedObject {
         let header = Header::peek(prefix)?;
         expected.check(&header)?;
         let key = open_kept(&header, kept, local, prefix)?;
-        Ok(Self { header, key: SegmentKey::new(header.suite, &key) })
+        Ok(Self { header, key: SegmentKey::to_open(header.suite, &key) })
     }
 
     /// Opens a whole object: the payload.

@@ -49,7 +49,7 @@ impl ObjectSealer {
     ) -> Result<Self> {
         buffer.clear();
         let (_, key) = wrap(&header, wrapping, entropy, &mut buffer)?;
-        Ok(Self::start(header, &key, buffer))
+        Ok(Self::start(header, &key, entropy, buffer))
     }
 
     /// As [`Self::new`]; also gives the data key, sealed under `local`, for a host that keeps a
@@ -71,11 +71,16 @@ impl ObjectSealer {
         buffer.clear();
         let (data_key, key) = wrap(&header, wrapping, entropy, &mut buffer)?;
         let kept = keep(&header, &data_key, local, entropy);
-        Ok((Self::start(header, &key, buffer), kept))
+        Ok((Self::start(header, &key, entropy, buffer), kept))
     }
 
-    fn start(header: Header, key: &KeyBytes, mut buffer: Vec<u8>) -> Self {
-        let key = SegmentKey::new(header.suite, key);
+    fn start(
+        header: Header,
+        key: &KeyBytes,
+        entropy: &dyn Entropy,
+        mut buffer: Vec<u8>,
+    ) -> Self {
+        let key = SegmentKey::to_seal(header.suite, key, entropy);
         buffer.extend_from_slice(&[0; PAYLOAD_START as usize]);
         let filled = PAYLOAD_START as usize;
         Self { header, key, buffer, segment: 0, filled, payload_len: 0 }

@@ -14,7 +14,8 @@ use aws_lc_rs::aead::{
 use super::header::ObjectKind;
 use super::wrap::prefix_len;
 use crate::key::KeyBytes;
-use crate::{Error, Result, Suite};
+use crate::witness::Watched;
+use crate::{Entropy, Error, Result, Sealing, Suite};
 
 /// Bytes of the stream in each segment but the last.
 pub const SEGMENT_PLAIN_BYTES: usize = 1 << 16;
@@ -100,24 +101,37 @@ pub(super) enum Position {
 }
 
 /// The key of one object's segments.
-pub(super) struct SegmentKey(LessSafeKey);
+pub(super) struct SegmentKey {
+    key: LessSafeKey,
+    watched: Option<Watched>,
+}
 
 impl SegmentKey {
-    pub(super) fn new(suite: Suite, key: &KeyBytes) -> Self {
+    pub(super) fn to_open(suite: Suite, key: &KeyBytes) -> Self {
         let algorithm = match suite {
             Suite::Aes256Gcm => &AES_256_GCM,
             Suite::ChaCha20Poly1305 => &CHACHA20_POLY1305,
         };
         let key = UnboundKey::new(algorithm, &key[..]).expect("both ciphers take 32-byte keys");
-        Self(LessSafeKey::new(key))
+        Self { key: LessSafeKey::new(key), watched: None }
+    }
+
+    /// For the one object that is sealed under it.
+    pub(super) fn to_seal(suite: Suite, key: &KeyBytes, entropy: &dyn Entropy) -> Self {
+        let watched = Watched::new(entropy.witness(), Sealing::Segment, &key[..]);
+        Self { watched, ..Self::to_open(suite, key) }
     }
 
     /// Seals `plain ‖ room for the tag` where it lies.
     pub(super) fn seal(&self, segment: u64, position: Position, bytes: &mut [u8]) {
         let (plain, room) = bytes.split_at_mut(bytes.len() - SEGMENT_TAG_BYTES);
+        let nonce = nonce(segment, position);
+        if let Some(watched) = &self.watched {
+            watched.sealed(nonce.as_ref());
+        }
         let tag = self
-            .0
-            .seal_in_place_separate_tag(nonce(segment, position), Aad::empty(), plain)
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::empty(), plain)
             .expect("a segment is far below the ciphers' limit");
         room.copy_from_slice(tag.as_ref());
     }
@@ -135,7 +149,7 @@ impl SegmentKey {
         let Some((text, tag)) = sealed.split_last_chunk::<SEGMENT_TAG_BYTES>() else {
             return false;
         };
-        self.0
+        self.key
             .open_separate_gather(nonce(segment, position), Aad::empty(), text, tag, plain)
             .is_ok()
     }

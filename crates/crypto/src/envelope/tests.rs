@@ -309,7 +309,7 @@ fn padding_that_is_not_zeros_or_a_payload_beyond_the_stream_is_told() {
         let key = wrap::unwrap(&world.header(kind), world.unwrapping(kind), &bytes).unwrap();
         bytes.extend_from_slice(stream);
         bytes.extend_from_slice(&[0; 16]);
-        let key = segment::SegmentKey::new(world.suite, &key);
+        let key = segment::SegmentKey::to_open(world.suite, &key);
         key.seal(0, segment::Position::Last, &mut bytes[prefix_len(kind)..]);
         world.open(kind, &bytes)
     };

@@ -15,7 +15,8 @@ use crate::kem::KEM_ENC_BYTES;
 use crate::key::{KEY_BYTES, KeyBytes};
 use crate::small::{NONCE_BYTES, TAG_BYTES, open_with_aad, seal_with_aad};
 use crate::{
-    DecodeError, Entropy, Error, KemPublic, KemSecret, Result, SymmetricKey, entropy::draw, kdf,
+    DecodeError, Entropy, Error, KemPublic, KemSecret, Result, Sealing, SymmetricKey,
+    entropy::draw, kdf,
 };
 
 /// By what the data key of a new object is wrapped.
@@ -75,7 +76,7 @@ pub(super) fn wrap(
     let wrapped = match (kind.is_sealed_to_public_key(), wrapping) {
         (true, Wrapping::Kem(public)) => public.seal(header.suite, &info, &data_key[..], entropy),
         (false, Wrapping::Keyed(key)) => {
-            seal_with_aad(header.suite, key, &info, &data_key[..], entropy)
+            seal_with_aad(header.suite, key, Sealing::Wrap, &info, &data_key[..], entropy)
         }
         _ => return Err(Error::Wrapping { kind }),
     };
@@ -94,7 +95,8 @@ pub(super) fn keep(
     local: &SymmetricKey,
     entropy: &dyn Entropy,
 ) -> Vec<u8> {
-    seal_with_aad(header.suite, local, &kept_info(&header.encode()), &data_key[..], entropy)
+    let info = kept_info(&header.encode());
+    seal_with_aad(header.suite, local, Sealing::Wrap, &info, &data_key[..], entropy)
 }
 
 /// Opens what [`keep`] sealed and checks the commitment in the object's prefix.
