@@ -1,5 +1,6 @@
-//! The program itself, killed with SIGKILL at many moments of a backup. Every vault that is left
-//! behind verifies, and the next backup and every restore are whole.
+//! The program itself, killed with SIGKILL at many moments of a backup, a restore, a collection.
+//! Every vault that is left behind verifies, and the command run again ends well: what only a
+//! process does, with files of its state, its cache and a restore's target, is stopped here.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -76,6 +77,68 @@ fn a_killed_backup_leaves_earlier_snapshots_whole_and_the_next_one_goes_on() {
     let oldest = host.path("oldest");
     host.run(&["restore", &format!("{first}:{source_text}"), "--to", &oldest], 0);
     compare(&before, Path::new(&oldest));
+}
+
+/// Runs a command that is killed after each of these times; whether any was.
+fn kill_at_many_moments(host: &Host, arguments: &[&str], delays_ms: &[u64]) -> bool {
+    let killed = |delay_ms: &u64| {
+        let mut child = host.command(arguments).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(*delay_ms));
+        child.kill().unwrap();
+        !child.wait().unwrap().success()
+    };
+    delays_ms.iter().filter(|delay| killed(delay)).count() > 0
+}
+
+#[test]
+fn a_killed_restore_over_other_files_is_finished_by_the_next() {
+    let host = Host::new();
+    let source = host.folder.path().join("source");
+    let mut forest = Forest::new(2);
+    forest.grow(&source, 12, Nastiness::Plain).unwrap();
+    std::fs::write(source.join("big"), forest.noise(20_000_000)).unwrap();
+    let source_text = host.path("source");
+    host.run(&["backup", &source_text], 0);
+    let target = host.path("target");
+    std::fs::create_dir(&target).unwrap();
+    for (name, length) in [("big", 20_000_000), ("other", 1_000_000), ("third", 10)] {
+        std::fs::write(Path::new(&target).join(name), forest.noise(length)).unwrap();
+    }
+
+    let selector = format!("latest:{source_text}");
+    let restore = ["restore", &selector, "--to", &target, "--overwrite", "always", "--delete"];
+    assert!(kill_at_many_moments(&host, &restore, &[5, 15, 25, 40, 60, 90, 130]));
+    host.run(&restore, 0);
+
+    compare(&testkit::look(&source).unwrap(), Path::new(&target));
+}
+
+#[test]
+fn a_killed_collection_loses_nothing_and_the_next_finishes_it() {
+    let host = Host::new();
+    let source = host.folder.path().join("source");
+    let mut forest = Forest::new(3);
+    forest.grow(&source, 12, Nastiness::Plain).unwrap();
+    let source_text = host.path("source");
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        std::fs::write(source.join("changing"), forest.noise(5_000_000)).unwrap();
+        let report = host.run(&["backup", &source_text, "--json"], 0);
+        let id = report.split("\"snapshot\":\"").nth(1).unwrap().split('"').next().unwrap();
+        ids.push(id.to_owned());
+    }
+    let forget = [&["forget"], &ids[..4].iter().map(String::as_str).collect::<Vec<_>>()[..]];
+    host.run(&forget.concat(), 0);
+
+    let collect = ["collect", "--trash-days", "0", "--reader-grace", "0"];
+    assert!(kill_at_many_moments(&host, &collect, &[3, 6, 10, 15, 20, 30, 45, 60]));
+    host.run(&["verify", "--data"], 0);
+    host.run(&collect, 0);
+
+    host.run(&["verify", "--data"], 0);
+    let target = host.path("target");
+    host.run(&["restore", &format!("latest:{source_text}"), "--to", &target], 0);
+    compare(&testkit::look(&source).unwrap(), Path::new(&target));
 }
 
 /// Compares all but the root's own times, which the restore's target keeps for itself.

@@ -74,12 +74,7 @@ impl ObjectSealer {
         Ok((Self::start(header, &key, entropy, buffer), kept))
     }
 
-    fn start(
-        header: Header,
-        key: &KeyBytes,
-        entropy: &dyn Entropy,
-        mut buffer: Vec<u8>,
-    ) -> Self {
+    fn start(header: Header, key: &KeyBytes, entropy: &dyn Entropy, mut buffer: Vec<u8>) -> Self {
         let key = SegmentKey::to_seal(header.suite, key, entropy);
         buffer.extend_from_slice(&[0; PAYLOAD_START as usize]);
         let filled = PAYLOAD_START as usize;
