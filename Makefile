@@ -1,6 +1,6 @@
 # The front desk: each target is one script. `make` lists them.
 
-.PHONY: help setup build test demo simulate check fmt
+.PHONY: help setup build test demo simulate check fmt generate
 
 help:
 	@echo "make demo     build, then back up, change, back up, restore and compare real files"
@@ -8,6 +8,7 @@ help:
 	@echo "make simulate play the deterministic simulation for hours, on new seeds each time"
 	@echo "make check    format, clippy, documentation and tidy, as strict as CI"
 	@echo "make build    build the program"
+	@echo "make generate renew the manual pages, the reference and what --help is expected to print"
 	@echo "make fmt      format the code"
 	@echo "make setup    install what is missing (the others do this first)"
 
@@ -28,6 +29,9 @@ simulate: setup
 
 check: setup
 	@scripts/fresh scripts/check
+
+generate: setup
+	@STRONGROOM_BLESS=1 scripts/fresh cargo nextest run --test cli generated console::help
 
 fmt:
 	@cargo fmt --all

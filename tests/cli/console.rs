@@ -34,7 +34,9 @@ cases! {
     backup_command
     backup_options
     backup_refuses
+    bench
     collect
+    completions
     config
     diff
     find
@@ -46,6 +48,7 @@ cases! {
     key_sources
     keys
     ledger
+    man
     mount
     own_folders
     quiet

@@ -26,3 +26,12 @@ mod lost;
 
 // Snapshots mounted as folders, where FUSE works.
 mod mount;
+
+// The manual and the reference beside the source are those that the program makes.
+mod generated;
+
+// What the README shows can be typed, and its story runs.
+mod readme;
+
+// The units for systemd and the line for cron run what they say, and may do no more.
+mod units;

@@ -82,6 +82,13 @@ impl World {
         command
     }
 
+    /// The program, in a clean environment, on no vault.
+    pub(crate) fn bare(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        self.prepare(&mut command);
+        command
+    }
+
     /// Puts a command into the folder and a clean environment.
     pub(crate) fn prepare(&self, command: &mut Command) {
         let path = std::env::var("PATH").unwrap_or_default();

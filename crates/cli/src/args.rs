@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, cat, collect, config, diff, find, forget, hold, init, key, ledger, ls, mount, release,
-    repair, restore, snapshots, stats, tag, verify,
+    backup, bench, cat, collect, completions, config, diff, find, forget, hold, init, key, ledger,
+    ls, man, mount, release, repair, restore, snapshots, stats, tag, verify,
 };
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "strongroom", version = VERSION, disable_help_subcommand = true, max_term_width = 100)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// What all commands take.
@@ -25,6 +25,10 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+/// The program's version, and the number of the format that it writes.
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (vault format 1)");
+const _: () = assert!(strongroom::FORMAT_NUMBER == 1, "VERSION says another number");
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -118,6 +122,9 @@ pub(crate) enum Command {
     Key(key::Args),
     Ledger(ledger::Args),
     Config(config::Args),
+    Bench(bench::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -144,6 +151,9 @@ impl Command {
             Self::Key(args) => args.name(),
             Self::Ledger(args) => args.name(),
             Self::Config(args) => args.name(),
+            Self::Bench(_) => "bench",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 }

@@ -4,8 +4,10 @@
 //! text or JSON. DESIGN.md §15.
 
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod cat;
 pub(crate) mod collect;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod find;
@@ -15,6 +17,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod mount;
 pub(crate) mod release;
 pub(crate) mod repair;
@@ -52,5 +55,8 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Key(args) => key::run(&args, context),
         Command::Ledger(args) => ledger::run(&args, context),
         Command::Config(args) => config::run(&args, context),
+        Command::Bench(args) => Ok(Box::new(bench::run(&args, context)?)),
+        Command::Completions(args) => Ok(Box::new(completions::run(&args)?)),
+        Command::Man(args) => man::run(&args),
     }
 }

@@ -69,8 +69,8 @@ pub use files::{
     mount_snapshot,
 };
 pub use format::{
-    Config, Counts, Descriptor, Digest, EntryKind, Extra, FileEntry, Kind as RecordKind,
-    PACK_BYTES_MAX, PACK_BYTES_MIN, Record, SnapshotContent, Timestamp,
+    Config, Counts, Descriptor, Digest, EntryKind, Extra, FORMAT_NUMBER, FileEntry,
+    Kind as RecordKind, PACK_BYTES_MAX, PACK_BYTES_MIN, Record, SnapshotContent, Timestamp,
 };
 pub use ledger::{
     Alarm, Applied, Body as RecordBody, Entry as LedgerEntry, Error as LedgerError,
@@ -80,8 +80,8 @@ pub use ledger::{
 pub use machine::preferred_suite;
 pub use place::{create_place, open_place};
 pub use places::{
-    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, Place, PlaceUrl, Rates, SystemClock,
-    Throttled, Time,
+    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, ObjectName, Place, PlaceUrl, Put,
+    PutOptions, Rates, SystemClock, Throttled, Time,
 };
 pub use vault::{
     Amount, ChunkTotals, CollectMode, CollectOptions, CollectProgress, Collection, Committed,
@@ -89,8 +89,8 @@ pub use vault::{
     ErrorKind as VaultErrorKind, Floor, Folders, Forgotten, Fraction, GroupBy, HalfDead, HurtPath,
     Inventory, KeepReason, KeptObject, LeftAloneReason, Merged, Paranoia, Period, Planned,
     Protection, Reader, Reading, Removed, Repair, RepairMode, RepairOptions, Reported, Reporting,
-    Retention, Snapshot, SnapshotStanding, Source, Step as RepairStep, StepOutcome, StoppedDomain,
-    StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UtcOffset, Vault, Verdict, Verification,
-    VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names, is_incomplete,
-    open_slot, read_config, slots, verify_keyless,
+    Retention, Snapshot, SnapshotStanding, Source, Stages, Step as RepairStep, StepOutcome,
+    StoppedDomain, StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UtcOffset, Vault, Verdict,
+    Verification, VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names,
+    is_incomplete, open_slot, read_config, slots, verify_keyless,
 };

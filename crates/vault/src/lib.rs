@@ -24,6 +24,7 @@ mod repair;
 mod retention;
 mod rules;
 mod shared_cache;
+mod stages;
 mod state_cache;
 mod stored_times;
 mod table;
@@ -58,6 +59,7 @@ pub use retention::{
 };
 #[doc(hidden)]
 pub use rules::{Rule, Rules};
+pub use stages::Stages;
 pub use vault::{Forgotten, Snapshot, Vault};
 pub use verify::{
     DAMAGES_MAX, Damage, Fraction, HURT_PATHS_MAX, HurtPath, Reading, Reported, Reporting,
