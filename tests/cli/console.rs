@@ -55,6 +55,7 @@ cases! {
     repair
     restore_options
     restore_refuses
+    roles_read
     selectors
     snapshots_filters
     stats

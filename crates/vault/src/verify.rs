@@ -154,6 +154,9 @@ impl Vault {
         cancel: &'a AtomicBool,
     ) -> Result<Check<'a>> {
         self.refresh()?;
+        // A role without these keys would take for damage what it cannot open.
+        let epoch = self.ledger().state().epoch();
+        self.keyring().meta_secret(epoch)?;
         let (mut check, runs) = {
             let ledger = self.ledger();
             let state = ledger.state();

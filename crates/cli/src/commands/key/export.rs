@@ -35,7 +35,7 @@ pub(crate) struct Args {
     output: PathBuf,
 }
 
-/// The roles that this version gives out.
+/// The roles that a key file can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum RoleChoice {
     /// Everything
@@ -44,8 +44,12 @@ enum RoleChoice {
     Reader,
     /// Add backups, read nothing
     Writer,
+    /// List snapshots and paths, read no content
+    Browser,
     /// Forget snapshots and free space, read no content
     Collector,
+    /// Check the ledger, read nothing
+    Auditor,
 }
 
 fn parse_domain(text: &str) -> Result<DomainChoice, String> {
@@ -65,7 +69,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exported> {
         RoleChoice::Owner => (Role::Owner, Access::Read),
         RoleChoice::Reader => (Role::Reader, Access::Append),
         RoleChoice::Writer => (Role::Writer, Access::Append),
+        RoleChoice::Browser => (Role::Browser, Access::Append),
         RoleChoice::Collector => (Role::Collector, Access::Append),
+        RoleChoice::Auditor => (Role::Auditor, Access::Append),
     };
     let stem = || args.output.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let label = args.label.clone().or_else(stem).unwrap_or_default();
