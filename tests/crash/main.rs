@@ -1,7 +1,7 @@
-//! Is anything acknowledged ever lost? Every command is stopped at every step: a killed process, a
-//! place that dies before or after each request, a full disk, a place that hangs. Afterwards earlier
-//! snapshots are whole, verification is clean, and the command run again ends well. Through all
-//! of it, no key seals twice under one nonce.
+//! Is anything acknowledged ever lost? Every command is stopped at every step: a killed process,
+//! a place that dies before or after each request, a full disk, a place that hangs. Afterwards
+//! earlier snapshots are whole, verification is clean, and the command run again ends well.
+//! Through all of it, no key seals twice under one nonce.
 
 #![allow(clippy::unwrap_used)]
 

@@ -18,3 +18,9 @@ mod restore;
 
 // What `repair` puts back, from each object's loss and after a crash at each of its steps.
 mod repaired;
+
+// Each command on each kind of object in each harm: nothing wrong, nothing live deleted.
+mod every_command;
+
+// A vault with every kind of object.
+mod past;

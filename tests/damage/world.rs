@@ -35,6 +35,11 @@ pub(crate) const PASSPHRASE: &[u8] = b"correct horse battery staple";
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with(seed, [5_000_000, 2_000_000])
+    }
+
+    /// With a file of so many bytes in the first snapshot and so many in the second.
+    pub(crate) fn with(seed: u64, large: [usize; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Time::from_millis(1_700_000_000_000)));
         let place = MemoryPlace::new();
@@ -53,11 +58,11 @@ impl World {
         let source = folder.path().join("source");
         let mut forest = Forest::new(seed);
         forest.grow(&source, 6, Nastiness::Plain).unwrap();
-        std::fs::write(source.join("large"), forest.noise(5_000_000)).unwrap();
-        back_up(&mut vault, &source, &clock);
-        std::fs::write(source.join("large"), forest.noise(2_000_000)).unwrap();
+        std::fs::write(source.join("large"), forest.noise(large[0])).unwrap();
+        back_up(&mut vault, &source, &clock).unwrap();
+        std::fs::write(source.join("large"), forest.noise(large[1])).unwrap();
         std::fs::write(source.join("new"), b"added for the second snapshot").unwrap();
-        back_up(&mut vault, &source, &clock);
+        back_up(&mut vault, &source, &clock).unwrap();
         drop(vault);
         let key_file = bundle.to_key_file().to_string();
         let mut world = Self { place, key_file, contents: Contents::new(), folder, clock };
@@ -149,9 +154,15 @@ fn home(base: &Path, host: &str) -> Folders {
     Folders { cache: Some(base.join("cache")), state: Some(base.join("state")) }
 }
 
-fn back_up(vault: &mut Vault, source: &Path, clock: &Arc<ManualClock>) {
-    let path = absolute_path(source, "".as_ref()).unwrap();
+/// Backs up all that can be read.
+pub(crate) fn back_up(
+    vault: &mut Vault,
+    source: &Path,
+    clock: &Arc<ManualClock>,
+) -> Result<BackupReport> {
+    let path = absolute_path(source, "".as_ref())?;
     let options = BackupOptions::new("source", vec![path], clock.now());
-    let report = backup(vault, &options, &Quiet, &Cancel::new()).unwrap();
+    let report = backup(vault, &options, &Quiet, &Cancel::new())?;
     assert!(report.problems.is_empty(), "{:?}", report.problems);
+    Ok(report)
 }

@@ -1,10 +1,12 @@
 //! Checks the rules of style and structure that the compiler does not know.
 //!
-//! Three parts: `layout` reads the manifests and folders, `source` reads one Rust file at a time,
-//! `suites` reads the test suites. Each is a function from text to findings; only this module
-//! reads the disk. The order of findings is the order of paths, so two runs print the same.
+//! Four parts: `layout` reads the manifests and folders, `source` reads one Rust file at a time,
+//! `suites` reads the test suites, `promises` the texts that name tests. Each is a function from
+//! text to findings; only this module reads the disk. The order of findings is the order of paths,
+//! so two runs print the same.
 
 mod layout;
+mod promises;
 mod scanner;
 mod source;
 mod suites;
@@ -80,6 +82,7 @@ fn check(root: &Path) -> io::Result<(usize, Vec<Finding>)> {
     }
     let read = |path: &str| fs::read_to_string(root.join(path)).ok();
     findings.extend(suites::check(&folders(root, "tests")?, &paths, read));
+    findings.extend(promises::check(read));
     findings.sort();
     findings.dedup();
     Ok((paths.len(), findings))
