@@ -21,12 +21,13 @@ const RECORDS_REPLAYED_MAX: u64 = 1024;
 /// What may be written to save replaying one record: about as long as that takes.
 const BYTES_PER_RECORD: u64 = 64 << 10;
 
-/// Whether a state is to be kept although one of this head is kept already.
-pub(crate) fn is_worth_keeping(state: &State, kept: Option<RecordAt>) -> bool {
-    let (head, Some(kept)) = (state.head(), kept) else { return true };
+/// Whether a state of this head and about so many bytes is to be kept, although one of the head
+/// `kept` is kept already.
+pub(crate) fn is_worth_keeping(head: RecordAt, weight: u64, kept: Option<RecordAt>) -> bool {
+    let Some(kept) = kept else { return true };
     let Some(since) = head.seq.0.checked_sub(kept.seq.0) else { return true };
     let other = since == 0 && head.hash != kept.hash;
-    other || since > RECORDS_REPLAYED_MAX || state.weight() < since * BYTES_PER_RECORD
+    other || since > RECORDS_REPLAYED_MAX || weight < since * BYTES_PER_RECORD
 }
 
 /// Keeps a state. A cache that cannot be written costs speed, not safety.
@@ -74,5 +75,34 @@ pub(crate) fn keep_file(
     let padded = padded_stream_len(sealer.stream_len());
     if let Ok(object) = sealer.finish(padded) {
         let _ = Home::write_cache(&folder.join(name), &[&object.bytes]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RecordAt, is_worth_keeping};
+    use crypto::Digest;
+    use ledger::Seq;
+
+    fn at(seq: u64) -> RecordAt {
+        RecordAt { seq: Seq(seq), hash: Digest::of(&seq.to_le_bytes()) }
+    }
+
+    #[test]
+    fn a_small_state_is_kept_at_every_record_and_a_large_one_when_enough_came() {
+        let large = 30 << 20;
+        assert!(is_worth_keeping(at(9), 60_000, Some(at(8))));
+        assert!(!is_worth_keeping(at(9), 60_000, Some(at(9))), "nothing is new");
+        assert!(!is_worth_keeping(at(5_100), large, Some(at(5_000))));
+        assert!(is_worth_keeping(at(5_600), large, Some(at(5_000))));
+        assert!(is_worth_keeping(at(6_025), u64::MAX, Some(at(5_000))));
+    }
+
+    #[test]
+    fn a_state_of_another_history_is_always_kept() {
+        let fork = RecordAt { seq: Seq(9), hash: Digest::of(b"another") };
+        assert!(is_worth_keeping(at(9), u64::MAX, None));
+        assert!(is_worth_keeping(at(9), u64::MAX, Some(fork)));
+        assert!(is_worth_keeping(at(8), u64::MAX, Some(at(9))), "the owner recovered");
     }
 }

@@ -115,7 +115,8 @@ impl Vault {
         let kept = cached.as_ref().map(State::head);
         let ledger =
             Ledger::open(components.clone(), &bytes, Some(keyring.clone()), memory, cached)?;
-        if crate::state_cache::is_worth_keeping(ledger.state(), kept) {
+        let (head, weight) = (ledger.state().head(), ledger.state().weight());
+        if crate::state_cache::is_worth_keeping(head, weight, kept) {
             crate::state_cache::keep(&home, &keyring, ledger.state(), components.entropy.as_ref());
         }
         Ok(Self {
