@@ -15,8 +15,8 @@ use crate::commands::{
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version = VERSION, disable_help_subcommand = true, max_term_width = 100)]
-#[command(after_help = AFTER_HELP)]
+#[command(name = "strongroom", version = VERSION, disable_help_subcommand = true)]
+#[command(max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// What all commands take.
     #[command(flatten)]

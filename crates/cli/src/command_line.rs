@@ -1,8 +1,8 @@
 //! One command line, of what was typed and what the files of settings add to it.
 //!
 //! What the files say is turned into arguments and parsed with what was typed: so there is one list
-//! of names, types and conflicts, that of clap. Nothing typed is ever changed; what stands nearer to
-//! the user hides what lies further off, see `config`. DESIGN.md §15.
+//! of names, types and conflicts, that of clap. Nothing typed is ever changed; what stands nearer
+//! to the user hides what lies further off, see `config`. DESIGN.md §15.
 
 use std::ffi::OsString;
 

@@ -284,3 +284,69 @@ fn both_given(one: &Setting, other: &Setting) -> Failure {
     let message = format!("{at}: {key} cannot be given together with {other_key} (line {line})");
     Failure::usage(message, "give only one of them")
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::args::Cli;
+
+    /// What is in force for `backup`, of a system's and a user's file, each as `key=value`.
+    fn in_force(system: &str, user: &str, profile: Option<&str>, typed: &[&str]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = Cli::command();
+        program.build();
+        let near: BTreeSet<_> = typed.iter().map(|id| (*id).to_owned()).collect();
+        let profile = profile.map(str::to_owned);
+        let mut config = Config { near, profile, ..Config::default() };
+        for (name, text) in [("system", system), ("user", user)] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            config.read(&path, file::Need::Must, &program, &Environment::read()).unwrap();
+        }
+        config.check_profile().unwrap();
+        let backup = program.find_subcommand("backup").unwrap();
+        let settings = config.in_force(backup, &["backup".to_owned()]).unwrap();
+        let show = |setting: &&Setting| match &setting.value {
+            SettingValue::Given(given) => format!("{}={given}", setting.key),
+            SettingValue::One(text) => format!("{}={text}", setting.key),
+            SettingValue::Many(texts) => format!("{}={}", setting.key, texts.join("+")),
+        };
+        settings.iter().map(show).collect()
+    }
+
+    #[test]
+    fn of_two_files_the_users_counts_and_of_two_tables_the_nearer() {
+        let system = "vault = \"a\"\nkey = \"k\"\n[backup]\nname = \"s\"\n\
+                      [profile.p]\nvault = \"c\"\n[profile.p.backup]\nname = \"p\"\n";
+        let user = "vault = \"b\"\n[backup]\nkey = \"l\"\ntag = [\"x\", \"y\"]\n";
+
+        let plain = in_force(system, user, None, &[]);
+        let of_profile = in_force(system, user, Some("p"), &[]);
+        let typed = in_force(system, user, Some("p"), &["name", "vault"]);
+
+        assert_eq!(plain, ["key=l", "name=s", "tag=x+y", "vault=b"]);
+        assert_eq!(of_profile, ["key=l", "name=p", "tag=x+y", "vault=c"]);
+        assert_eq!(typed, ["key=l", "tag=x+y"]);
+    }
+
+    #[test]
+    fn what_contradicts_a_nearer_word_is_passed_over() {
+        let system = "quiet = true\npassphrase-file = \"f\"\n";
+
+        assert_eq!(
+            in_force(system, "verbose = true\n", None, &[]),
+            ["passphrase-file=f", "verbose=true"]
+        );
+        assert_eq!(in_force(system, "quiet = false\n", None, &["key"]), ["quiet=false"]);
+        assert_eq!(in_force(system, "", None, &["verbose", "passphrase_command"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_of_an_option_and_a_command_is_the_commands_where_it_has_a_table() {
+        let system = "[key.export]\nlabel = \"x\"\n[key]\nprogress = \"none\"\n";
+
+        assert_eq!(in_force(system, "key = \"k\"\n", None, &[]), ["key=k"]);
+    }
+}

@@ -12,9 +12,9 @@ use crate::output::{Fields, Report, fields};
 
 /// Prints a script that completes commands and options in a shell.
 ///
-/// For one user: `strongroom completions bash >~/.local/share/bash-completion/completions/strongroom`,
-/// `strongroom completions fish >~/.config/fish/completions/strongroom.fish`, or, in a folder of
-/// zsh's fpath, `strongroom completions zsh >_strongroom`.
+/// Where one user's scripts go: bash reads
+/// ~/.local/share/bash-completion/completions/strongroom, fish
+/// ~/.config/fish/completions/strongroom.fish, zsh _strongroom in a folder of its fpath.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The shell

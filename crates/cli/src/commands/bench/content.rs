@@ -1,8 +1,8 @@
 //! Content to measure with, and how fast a file of it is read.
 //!
-//! Blocks of random bytes and blocks of words take turns, as photographs and documents do. The file
-//! lies in the host's cache folder, or where temporary files go, and has no name: it is gone when it
-//! is closed, however the run ends.
+//! Blocks of random bytes and blocks of words take turns, as photographs and documents do. The
+//! file lies in the host's cache folder, or where temporary files go, and has no name: it is gone
+//! when it is closed, however the run ends.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};

@@ -194,7 +194,10 @@ impl Report for Shown {
     }
 
     fn fields(&self) -> Fields {
-        let file = |(path, is_read): &(String, IsRead)| json!({ "path": path, "read": *is_read == IsRead::Yes });
+        let file = |(path, is_read): &(String, IsRead)| {
+            let is_read = *is_read == IsRead::Yes;
+            json!({ "path": path, "read": is_read })
+        };
         let files: Vec<_> = self.files.iter().map(file).collect();
         let settings: Vec<_> = self.rows.iter().map(Row::object).collect();
         fields(json!({ "files": files, "profile": self.profile, "settings": settings }))
