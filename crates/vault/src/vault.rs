@@ -206,8 +206,7 @@ impl Vault {
         });
         let describe = |(id, snapshot): &(SessionId, ledger::Snapshot)| {
             if let Some(descriptor) = self.descriptors.get(id) {
-                let descriptor = Some(descriptor.clone());
-                return Ok(Snapshot { descriptor, ..undescribed(*id, snapshot) });
+                return Ok(described(*id, snapshot, Some(descriptor.clone())));
             }
             self.describe(reader, *id, snapshot).or_else(|error| match error.kind() {
                 ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid => {
@@ -549,11 +548,7 @@ impl Vault {
                 Err(error) => return Err(error),
             },
         };
-        let tags = match (&snapshot.tags, &descriptor) {
-            (None, Some(descriptor)) => descriptor.tags.clone(),
-            (tags, _) => tags.clone().unwrap_or_default(),
-        };
-        Ok(Snapshot { descriptor, tags, ..undescribed(id, snapshot) })
+        Ok(described(id, snapshot, descriptor))
     }
 
     /// Whether an error only says that this role may not read it.
@@ -657,6 +652,19 @@ pub(crate) fn probe_place(components: &Components) -> Result<()> {
 }
 
 /// What the ledger alone says of a snapshot.
+/// A snapshot with its descriptor, whose tags count until a record changes them.
+fn described(
+    id: SessionId,
+    snapshot: &ledger::Snapshot,
+    descriptor: Option<Descriptor>,
+) -> Snapshot {
+    let tags = match (&snapshot.tags, &descriptor) {
+        (None, Some(descriptor)) => descriptor.tags.clone(),
+        (tags, _) => tags.clone().unwrap_or_default(),
+    };
+    Snapshot { descriptor, tags, ..undescribed(id, snapshot) }
+}
+
 fn undescribed(id: SessionId, snapshot: &ledger::Snapshot) -> Snapshot {
     let ledger::Snapshot { seq, claimed, member, domain, standing, since, held, .. } = *snapshot;
     let trashed = standing == SnapshotStanding::Trashed;
