@@ -651,7 +651,6 @@ pub(crate) fn probe_place(components: &Components) -> Result<()> {
     Ok(())
 }
 
-/// What the ledger alone says of a snapshot.
 /// A snapshot with its descriptor, whose tags count until a record changes them.
 fn described(
     id: SessionId,
@@ -665,6 +664,7 @@ fn described(
     Snapshot { descriptor, tags, ..undescribed(id, snapshot) }
 }
 
+/// What the ledger alone says of a snapshot.
 fn undescribed(id: SessionId, snapshot: &ledger::Snapshot) -> Snapshot {
     let ledger::Snapshot { seq, claimed, member, domain, standing, since, held, .. } = *snapshot;
     let trashed = standing == SnapshotStanding::Trashed;
