@@ -1,11 +1,12 @@
 # The front desk: each target is one script. `make` lists them.
 
-.PHONY: help setup build test demo simulate check fmt generate
+.PHONY: help setup build test demo simulate fuzz check fmt generate
 
 help:
 	@echo "make demo     build, then back up, change, back up, restore and compare real files"
 	@echo "make test     run every test"
 	@echo "make simulate play the deterministic simulation for hours, on new seeds each time"
+	@echo "make fuzz     run every fuzz target in turn for hours; needs a nightly toolchain"
 	@echo "make check    format, clippy, documentation and tidy, as strict as CI"
 	@echo "make build    build the program"
 	@echo "make generate renew the manual pages, the reference and what --help is expected to print"
@@ -26,6 +27,9 @@ demo: build
 
 simulate: setup
 	@scripts/fresh scripts/simulate
+
+fuzz: setup
+	@scripts/fresh scripts/fuzz
 
 check: setup
 	@scripts/fresh scripts/check

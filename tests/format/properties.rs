@@ -2,11 +2,17 @@
 //! encodes back to the same bytes. The suite asserts it of random and damaged bytes, the fuzz
 //! targets of what a fuzzer finds.
 
-use crypto::{Bundle, Header, ObjectKind, SignedCertificate, Slot, VerifyingKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crypto::{
+    Bundle, ChunkId, Digest, DomainId, Header, Keyring, ObjectKind, RootSecret, SignedCertificate,
+    Slot, Suite, VerifyingKey,
+};
 use format::{
-    Child, CommitBody, Config, Descriptor, Directory, Extra, FileEntry, LabelBody, List, Node,
-    NodeEncoder, ObjectRef, PathKey, RecipeNode, Ref, ReportBody, Run, SignedRecord, TagsBody,
-    split_pack,
+    CheckpointHead, Child, CommitBody, Config, Descriptor, Directory, Extra, FileEntry, LabelBody,
+    List, NamedObject, Node, NodeEncoder, ObjectRef, PathKey, RecipeNode, Ref, ReportBody, Run,
+    SignedRecord, TagsBody, split_pack,
 };
 
 /// A property, by the structure that it is of.
@@ -36,6 +42,94 @@ pub const ALL: [Property; 21] = [
     ("record", record),
     ("run", run),
 ];
+
+/// Those of decoders that no vector shows: of what a host keeps for itself, what a user types, and
+/// of trees as ordered maps.
+pub const MADE: [Property; 9] = [
+    ("bundle-of-records", ledger::fuzzing::bundle),
+    ("checkpoint", checkpoint),
+    ("mark", vault::fuzzing::mark),
+    ("name", name),
+    ("patterns", files::fuzzing::patterns),
+    ("place-url", place_url),
+    ("read-times", vault::fuzzing::read_times),
+    ("state", ledger::fuzzing::state),
+    ("table", vault::fuzzing::table),
+];
+
+/// The head of a checkpoint, its signature unchecked.
+pub fn checkpoint(data: &[u8]) {
+    if let Ok((head, signature, object)) = CheckpointHead::decode(data) {
+        assert_eq!([&head.encode_signed(&signature)[..], object].concat(), data);
+    }
+}
+
+/// An object's name. What the format makes of it is one thing.
+pub fn name(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(name) = text.parse::<places::ObjectName>() {
+        assert_eq!(name.as_str(), text);
+        let _ = NamedObject::parse(&name);
+    }
+}
+
+/// A place as it is typed; what it is shown as is the same place.
+pub fn place_url(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(url) = text.parse::<places::PlaceUrl>() {
+        assert_eq!(url.to_string().parse().as_ref(), Ok(&url), "{text}");
+    }
+}
+
+/// A tree that is built and edited step by step, beside an ordered map: each three bytes are a key,
+/// a value's length, and whether an update begins. The tree of the edits is the tree of the result.
+pub fn tree_as_map(data: &[u8]) {
+    let root = RootSecret::from_bytes([7; 32].into());
+    let keyring = Keyring::owner(root, Suite::Aes256Gcm);
+    let key = keyring.tree(DomainId::DEFAULT).expect("an owner has every key");
+    let boundary = tree::Boundary::new(Arc::new(key), 7, 8);
+    let nodes = tree::MemoryNodes::new(|b| ChunkId::from_bytes(*Digest::of(b).as_bytes()));
+    let build = |map: &BTreeMap<Vec<u8>, Vec<u8>>| {
+        let mut builder = tree::Builder::new(boundary.clone(), nodes.clone());
+        map.iter().for_each(|(key, value)| builder.push(key, value).expect("keys rise"));
+        builder.finish().expect("nodes in memory")
+    };
+    let mut map = BTreeMap::new();
+    let mut root = build(&map);
+    let mut edits: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+    for step in data.chunks_exact(3).take(300) {
+        let value = (step[1] > 60).then(|| vec![step[1]; usize::from(step[1]) / 4]);
+        edits.insert(
+            vec![b'k'; 1 + usize::from(step[0] % 9)].into_iter().chain([step[0]]).collect(),
+            value,
+        );
+        if step[2] % 8 == 0 {
+            root = apply(&nodes, &boundary, root, &mut map, &mut edits);
+        }
+    }
+    root = apply(&nodes, &boundary, root, &mut map, &mut edits);
+    assert_eq!(root, build(&map), "a tree's history shows");
+    let read: Vec<_> = tree::range(&nodes, root.id, ..).collect::<Result<_, _>>().expect("whole");
+    assert!(read.into_iter().eq(map), "a tree is another map");
+}
+
+/// Applies the edits to both.
+fn apply(
+    nodes: &tree::MemoryNodes,
+    boundary: &tree::Boundary,
+    root: tree::Root,
+    map: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+    edits: &mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+) -> tree::Root {
+    let edits = std::mem::take(edits);
+    for (key, value) in &edits {
+        match value {
+            Some(value) => drop(map.insert(key.clone(), value.clone())),
+            None => drop(map.remove(key)),
+        }
+    }
+    tree::update(nodes, nodes.clone(), boundary.clone(), root.id, edits).expect("keys rise")
+}
 
 /// A slot's clear part: it never panics. Its limits keep the work behind it bounded.
 pub fn slot(data: &[u8]) {

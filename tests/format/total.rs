@@ -25,8 +25,82 @@ fn noise_never_panics_a_decoder_and_what_it_takes_encodes_back() {
     );
     run(&noise, |bytes| {
         properties::ALL.iter().for_each(|(_, property)| property(bytes));
+        properties::MADE.iter().for_each(|(_, property)| property(bytes));
         properties::slot(bytes);
     });
+}
+
+#[test]
+fn a_tree_under_any_edits_is_an_ordered_map() {
+    let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&prop::collection::vec(any::<u8>(), 0..900), |bytes| {
+            properties::tree_as_map(&bytes);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn damage_never_panics_what_no_vector_shows() {
+    let good = made();
+    for (structure, property) in properties::MADE {
+        let good: Vec<Vec<u8>> =
+            good.iter().filter(|(name, _)| *name == structure).map(|(_, b)| b.clone()).collect();
+        assert!(!good.is_empty(), "{structure} has no good example");
+        run(&damaged(good), property);
+    }
+}
+
+/// Good examples of what has no vectors: from a small vault, and as somebody types it.
+fn made() -> Vec<(&'static str, Vec<u8>)> {
+    use vault::{CreateOptions, Folders, Protection, Vault};
+    let place = places::MemoryPlace::new();
+    let components = vault::Components {
+        place: std::sync::Arc::new(place.clone()),
+        clock: std::sync::Arc::new(places::SystemClock),
+        entropy: std::sync::Arc::new(crypto::SeededEntropy::new(1)),
+    };
+    let options = CreateOptions {
+        suite: crypto::Suite::Aes256Gcm,
+        protection: Protection::KeyFile,
+        label: "host",
+        pack_size: None,
+    };
+    let (mut vault, _) = Vault::create(components, &Folders::default(), &options).unwrap();
+    vault.ensure_member().unwrap();
+    for number in 0..18 {
+        let role = crypto::Role::Reader;
+        let label = format!("reader-{number}");
+        vault.issue_bundle(role, vault::DomainChoice::Default, &label).unwrap();
+    }
+    vault.ledger().write_bundles().unwrap();
+    vault.ledger().write_checkpoint().unwrap().unwrap();
+    let object = |folder: &str| {
+        let name = place.names().into_iter().find(|name| name.as_str().starts_with(folder));
+        places::Place::get(&place, &name.unwrap(), None).unwrap().to_vec()
+    };
+    let mark = [&[1][..], &[0; 40], &[1, 0, 0, 0], &[7; 16], &[1, 0, 0, 0], &[8; 32], &[0; 4]];
+    let times = [&[1, 0][..], &[1, 0, 0, 0], &[9; 8], &[0, 1, 0, 0, 1]];
+    let table = [&[1, 0][..], &[0; 4], &[0; 4], &[0; 4], &[0; 4], &[0; 8], &[0; 4], &[0], &[0; 8]];
+    let mut made = vec![
+        ("bundle-of-records", object("bundles/")),
+        ("checkpoint", object("checkpoints/")),
+        ("mark", mark.concat()),
+        ("read-times", times.concat()),
+        ("state", vault.ledger().state().encode()),
+        ("table", table.concat()),
+    ];
+    let typed = |structure, texts: &[&str]| -> Vec<(&'static str, Vec<u8>)> {
+        texts.iter().map(|text| (structure, text.as_bytes().to_vec())).collect()
+    };
+    let patterns = ["*.o\n!keep.o\n/srv/**/{a,b}[0-9]?/\n/srv/x/a1b", "# no\n**/node_modules/\na"];
+    made.extend(typed("patterns", &patterns));
+    let urls = ["/srv/vault", "file:/srv/a", "s3://bucket/prefix?region=eu&endpoint=https://h:9"];
+    made.extend(typed("place-url", &urls));
+    made.extend(typed("place-url", &["memory:", "https://host:8443/vault"]));
+    made.extend(place.names().iter().map(|name| ("name", name.as_str().as_bytes().to_vec())));
+    made
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod diff;
 mod error;
 mod exclude;
 mod extra;
+#[doc(hidden)]
+pub mod fuzzing;
 mod layout;
 mod list;
 #[cfg(target_os = "linux")]

@@ -24,6 +24,7 @@ use format::{
 use places::{Clock, Place};
 
 pub use append::Appended;
+pub(crate) use bundle::decode as decode_bundle;
 pub use checkpoint::CHECKPOINT_RECORDS;
 
 use crate::shelf::Shelf;

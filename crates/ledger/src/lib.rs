@@ -8,6 +8,8 @@
 
 mod draft;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ledger;
 mod memory;
 mod shelf;

@@ -84,8 +84,7 @@ impl fmt::Display for PlaceUrl {
         match self {
             Self::Folder(path) => {
                 let path = path.display().to_string();
-                let plain = scheme(&path).is_none() && !path.starts_with("//");
-                write!(f, "{}{path}", if plain { "" } else { "file:" })
+                write!(f, "{}{path}", if scheme(&path).is_none() { "" } else { "file:" })
             }
             Self::S3(url) => url.fmt(f),
             Self::Memory => f.write_str("memory:"),

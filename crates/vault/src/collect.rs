@@ -31,6 +31,7 @@ use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
 pub use options::{CollectMode, CollectOptions, CollectProgress};
+pub(crate) use remembered::check_remembered;
 pub use report::{
     Collection, DomainUse, HalfDead, KeptObject, Merged, Removed, StoppedDomain, Waiting,
 };

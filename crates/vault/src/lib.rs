@@ -12,6 +12,8 @@ mod config;
 mod create;
 mod error;
 mod forget;
+#[doc(hidden)]
+pub mod fuzzing;
 mod home;
 mod index;
 mod keys;

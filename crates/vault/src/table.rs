@@ -472,6 +472,15 @@ fn decode_entry(d: &mut Decoder<'_>) -> std::result::Result<TableEntry, DecodeEr
     Ok(TableEntry { id, kind, pack, frame, offset: d.u32()?, length: d.u32()? })
 }
 
+/// No bytes make the decoders of a table panic.
+pub(crate) fn check(bytes: &[u8]) {
+    let mut d = Decoder::new(bytes);
+    if let Ok(head) = Head::decode(&mut d) {
+        assert!(head.length <= bytes.len());
+        let _ = decode_entry(&mut d);
+    }
+}
+
 /// A Bloom filter whose bits are chosen by parts of the ids, which are uniform. A hit is only ever
 /// a reason to look.
 struct Filter(Vec<u8>);

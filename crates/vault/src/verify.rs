@@ -37,6 +37,7 @@ use packs::{KeptTimes, NoDiary};
 use plan::ReadTimes;
 
 pub use options::{Fraction, Reading, Reporting, VerifyOptions};
+pub(crate) use plan::check_read_times;
 pub use report::Reported;
 
 /// What a verification found.

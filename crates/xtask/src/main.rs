@@ -3,6 +3,7 @@
 //! Each command is one module. Without a command, the list of commands is printed.
 //! Nothing here is part of the program, and no member may depend on it.
 
+mod seeds;
 mod tidy;
 mod vectors;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["tidy"] => tidy::run(&root),
+        ["seeds"] => seeds::run(&root),
         ["vectors"] => vectors::run(&root),
         other => {
             eprintln!("error: no such command: {}\n\n{USAGE}", other.join(" "));
@@ -32,5 +34,6 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
 commands:
+  seeds   give fuzz targets their seeds, from the examples of the format
   tidy    check layout, file heads, sizes and forbidden words; prints path:line: message
   vectors write the examples of the format below tests/format/vectors";

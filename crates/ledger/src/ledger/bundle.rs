@@ -154,7 +154,12 @@ pub(super) fn bounds(span: u64, number: u64) -> (Seq, Seq) {
     (Seq(number * span), Seq(number * span + (span - 1)))
 }
 
-fn decode(bytes: &Bytes, first: Seq, last: Seq) -> Result<Vec<RecordBytes>, DecodeError> {
+/// The records of a bundle that goes from one number to another.
+pub(crate) fn decode(
+    bytes: &Bytes,
+    first: Seq,
+    last: Seq,
+) -> Result<Vec<RecordBytes>, DecodeError> {
     let mut d = Decoder::new(bytes);
     let version = d.u8()?;
     if version != VERSION {

@@ -65,6 +65,13 @@ pub(super) fn keep(vault: &Vault, roots: &[Root], reach: &Reach, order: u64) {
     keep_file(vault.home(), vault.keyring(), FILE, &encode(&remembered), entropy.as_ref());
 }
 
+/// Whatever decodes encodes back to the same bytes.
+pub(crate) fn check_remembered(bytes: &[u8]) {
+    if let Ok(remembered) = decode(bytes) {
+        assert_eq!(encode(&remembered), bytes);
+    }
+}
+
 fn encode(remembered: &Remembered) -> Vec<u8> {
     let mut e = Encoder::new();
     e.u8(VERSION).u64(remembered.seq.0).raw(remembered.hash.as_bytes());
@@ -90,10 +97,14 @@ fn decode(bytes: &[u8]) -> Result<Remembered, DecodeError> {
     let seq = Seq(d.u64()?);
     let hash = Digest::from_bytes(d.array()?);
     let root = |d: &mut Decoder<'_>| Ok::<_, DecodeError>(SessionId::from_bytes(d.array()?));
-    let roots = d.list(ITEMS_MAX, 16, root)?.into_iter().collect();
+    let roots = d.list(ITEMS_MAX, 16, root)?;
     let table = |d: &mut Decoder<'_>| Ok::<_, DecodeError>(Digest::from_bytes(d.array()?));
     let tables = d.list(ITEMS_MAX, 32, table)?;
     let words = d.list(ITEMS_MAX, 8, |d| d.u64())?;
     d.finish()?;
+    if !roots.is_sorted_by(|a, b| a < b) {
+        return Err(DecodeError::NotCanonical { what: "the roots of a kept mark" });
+    }
+    let roots = roots.into_iter().collect();
     Ok(Remembered { seq, hash, roots, tables, words })
 }

@@ -39,6 +39,13 @@ struct Seen {
     was_read: bool,
 }
 
+/// Whatever decodes encodes back to the same bytes.
+pub(crate) fn check_read_times(bytes: &[u8]) {
+    if let Ok(times) = ReadTimes::decode(bytes) {
+        assert_eq!(times.encode(), bytes);
+    }
+}
+
 /// Seconds since 1970.
 type Seconds = u32;
 
