@@ -39,7 +39,7 @@ impl Harm {
             }),
             Self::Cut => place.corrupt(name, |bytes| bytes.truncate(bytes.len() * 2 / 3)),
             Self::Emptied => place.corrupt(name, Vec::clear),
-            Self::Removed => drop(place.delete(name).unwrap()),
+            Self::Removed => place.delete(name).unwrap(),
             Self::Swapped => {
                 let other = past.swapped(name);
                 place.corrupt(name, |bytes| *bytes = other);
@@ -100,7 +100,7 @@ fn each_object_in_each_harm(seed: u64, command: Command, given_up: fn(&Past) -> 
 /// As if the disk had never erred.
 fn put_right(past: &Past, name: &ObjectName, right: &bytes::Bytes) {
     past.world.place.delete(name).unwrap();
-    let _ = past.world.place.put(name, right.clone().into(), &PutOptions::default()).unwrap();
+    let _ = past.world.place.put(name, right.clone(), &PutOptions::default()).unwrap();
 }
 
 fn open(past: &Past, home: &str) -> Result<Vault> {

@@ -103,7 +103,7 @@ pub(super) enum Position {
 /// The key of one object's segments.
 pub(super) struct SegmentKey {
     key: LessSafeKey,
-    watched: Option<Watched>,
+    watched: Option<Box<Watched>>,
 }
 
 impl SegmentKey {
@@ -119,7 +119,7 @@ impl SegmentKey {
     /// For the one object that is sealed under it.
     pub(super) fn to_seal(suite: Suite, key: &KeyBytes, entropy: &dyn Entropy) -> Self {
         let watched = Watched::new(entropy.witness(), Sealing::Segment, &key[..]);
-        Self { watched, ..Self::to_open(suite, key) }
+        Self { watched: watched.map(Box::new), ..Self::to_open(suite, key) }
     }
 
     /// Seals `plain ‖ room for the tag` where it lies.
