@@ -243,7 +243,7 @@ pub(crate) struct Table {
 
 enum Source {
     Memory(Vec<u8>),
-    File(SealedFile),
+    File(Box<SealedFile>),
 }
 
 impl Table {
@@ -288,7 +288,7 @@ impl Table {
             let end = length.min(step);
             let bytes = file.read(PAYLOAD_START..PAYLOAD_START + end)?;
             match Head::decode(&mut Decoder::new(&bytes)) {
-                Ok(head) => return Self::from_head(head, length, Source::File(file)),
+                Ok(head) => return Self::from_head(head, length, Source::File(Box::new(file))),
                 Err(DecodeError::Short { .. }) if end < length => step *= 4,
                 Err(error) => return Err(Error::object("a table", error)),
             }

@@ -1,4 +1,7 @@
-//! Who may do what next, and what that does: DESIGN §9, step by step.
+//! Who may do what next, and what that does.
+//!
+//! Each step is one append, one put or one deletion. A rule stands where it holds an actor back,
+//! so that it can be switched off there. DESIGN §9.
 
 use super::world::{
     Bits, CHUNKS, Collecting, Has, Opened, PACKS, Pack, Session, Snapshot, Standing, World, bit,

@@ -294,7 +294,7 @@ fn who_keeps_a_hold_of_its_own_hears_what_is_forgotten_of_what_lies_there() {
     idle(&mut owner);
     assert_eq!(owner.state().condemned().count() + owner.state().dropped_runs().count(), 0);
 
-    let heard: Vec<_> = owner.state().forgotten_drops().map(|(o, seq)| (o.clone(), seq)).collect();
+    let heard: Vec<_> = owner.state().forgotten_drops().map(|(o, seq)| (*o, seq)).collect();
 
     assert_eq!(heard.len(), 2, "{heard:?}");
     assert!(heard.contains(&(ObjectRef::Run(pack(3)), merge)));
