@@ -339,10 +339,9 @@ impl World {
         let passes_foreign = rules.hold(Rule::PassForeignSuspects);
         let passes_lost = rules.hold(Rule::PassLost);
         let counts = |pack: &Pack| {
-            pack.known
-                && !pack.gone
-                && !(passes_lost && pack.lost)
-                && !(passes_foreign && pack.suspected_by & !bit(collector) != 0)
+            let is_passed_over = passes_lost && pack.lost;
+            let is_foreign = passes_foreign && pack.suspected_by & !bit(collector) != 0;
+            pack.known && !pack.gone && !is_passed_over && !is_foreign
         };
         bits(reached).fold(0, |marked, chunk| {
             let copies = self.packs_that(|pack| has(pack.chunks, chunk) && counts(pack));
