@@ -1,5 +1,7 @@
 //! Who acts. Each actor is one host: a process that opens the vault, does its work for a while, and
-//! ends or dies; then another process of the same host begins.
+//! ends or dies; then another process of the same host begins. It finds the state and cache folder
+//! of those before it, or none, when its host keeps none or lost them. A folder loses no write
+//! here: a process dies between its calls of the place, and state files are replaced whole.
 
 // Writes snapshots.
 pub(crate) mod writer;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 use crypto::SeededEntropy;
 use places::{Clock, Place, RetryPolicy, Retrying};
+use tempfile::TempDir;
 use testkit::simulation::{Bucket, Dice, SimulatedClock, SimulatedPlace, Turns, Weather};
 use vault::{Components, Folders, Rules, Vault};
 
@@ -53,6 +56,7 @@ pub(crate) struct Host {
     pub(crate) rules: Rules,
     key: Key,
     weather: Weather,
+    home: Home,
     process: Option<Arc<SimulatedPlace>>,
 }
 
@@ -63,6 +67,53 @@ pub(crate) struct Stage {
     pub(crate) register: Shared,
     pub(crate) rules: Rules,
     pub(crate) weather: Weather,
+    pub(crate) homes: Homes,
+}
+
+/// Which hosts have a state and a cache folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Homes {
+    /// No host.
+    None,
+    /// Drawn for each host.
+    Any,
+}
+
+/// What is left of a process for the next one of its host.
+enum Home {
+    Nothing,
+    /// Always the same folder.
+    Kept(TempDir),
+    /// A folder that is lost at times.
+    Fragile(TempDir),
+}
+
+impl Home {
+    fn drawn(dice: &mut Dice) -> Self {
+        match dice.below(6) {
+            0 => Self::Kept(folder()),
+            1 => Self::Fragile(folder()),
+            _ => Self::Nothing,
+        }
+    }
+
+    /// The folders that a new process finds.
+    fn folders(&mut self, dice: &mut Dice) -> Folders {
+        if let Self::Fragile(kept) = self
+            && dice.chance(1, 3)
+        {
+            *kept = folder();
+        }
+        let (Self::Kept(kept) | Self::Fragile(kept)) = self else { return Folders::default() };
+        let below = |name| Some(kept.path().join(name));
+        // A cache may be missing at any time.
+        let cache = below("cache").filter(|_| dice.chance(2, 3));
+        Folders { cache, state: below("state") }
+    }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a test has a folder for what is temporary")
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -71,6 +122,10 @@ impl Host {
     pub(crate) fn new(stage: &Stage, number: usize, key: Key, mut dice: Dice) -> Self {
         let wrong_by =
             if dice.chance(1, 4) { HOUR * dice.below(2000) as u32 } else { Duration::ZERO };
+        let home = match stage.homes {
+            Homes::None => Home::Nothing,
+            Homes::Any => Home::drawn(&mut dice),
+        };
         Self {
             number,
             dice,
@@ -81,6 +136,7 @@ impl Host {
             rules: stage.rules,
             key,
             weather: stage.weather,
+            home,
             process: None,
         }
     }
@@ -123,7 +179,7 @@ impl Host {
     }
 
     /// A new process of this host.
-    fn begin(&mut self) -> vault::Result<Vault> {
+    pub(crate) fn begin(&mut self) -> vault::Result<Vault> {
         let process = self.handle(&self.bucket.clone());
         self.process = Some(process.clone());
         let place: Arc<dyn Place> = match self.dice.chance(1, 2) {
@@ -141,7 +197,8 @@ impl Host {
         };
         let keyring = Base::get().keyring(self.key);
         let tampered = lock(&self.register).tampered;
-        let mut vault = Vault::open(components, &Folders::default(), keyring, "host")?;
+        let folders = self.home.folders(&mut self.dice);
+        let mut vault = Vault::open(components, &folders, keyring, "host")?;
         vault.set_rules(self.rules);
         if tampered && vault.ledger().standing().forbids_append().is_none() {
             // Who read the record in a bundle has it as it was.

@@ -11,6 +11,9 @@ mod seeds;
 // One play: its actors, its weather and how it ended.
 mod play;
 
+// Plays whose order is written down: what chance meets too rarely.
+mod staged;
+
 // Who acts, and the processes that they are.
 mod actors;
 

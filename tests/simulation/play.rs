@@ -15,7 +15,7 @@ use crate::actors::reader::Restorer;
 use crate::actors::replicator::Copyist;
 use crate::actors::stranger::Stranger;
 use crate::actors::writer::BackupHost;
-use crate::actors::{Actor, Host, Stage};
+use crate::actors::{Actor, Homes, Host, Stage};
 use crate::base::{Base, COLLECTORS, Key, START, WRITERS};
 use crate::oracle::{Counts, Oracle, Shared, judge_end, judge_replica, lock};
 
@@ -37,25 +37,29 @@ const TURNS_MAX: u64 = 20_000;
 pub(crate) fn play(seed: u64, rules: Rules, cast: Cast) -> Ended {
     let base = Base::get();
     let mut dice = Dice::new(seed);
-    let crowded = cast == Cast::Crowded;
-    let mut cast = if crowded { crowded_cast(&mut dice) } else { drawn_cast(&mut dice) };
-    let turns = Arc::new(Turns::new(dice.split(), START, cast.len() + 1, TURNS_MAX));
+    let drawn = cast == Cast::Drawn;
+    let mut roles = match cast {
+        Cast::Drawn => drawn_cast(&mut dice),
+        Cast::Crowded => crowded_cast(&mut dice),
+    };
+    let turns = Arc::new(Turns::new(dice.split(), START, roles.len() + 1, TURNS_MAX));
     let bucket = Arc::new(Bucket::new(turns.clone(), &base.objects));
     let replica = Arc::new(Bucket::new(turns.clone(), &MemoryPlace::new().snapshot()));
-    if !crowded && dice.chance(1, 4) {
-        cast.push((Key::Reader, Box::new(Copyist { target: replica.clone() })));
+    if drawn && dice.chance(1, 4) {
+        roles.push((Key::Reader, Box::new(Copyist { target: replica.clone() })));
     }
     let register = Shared::default();
     let oracle = Oracle::new(bucket.objects().clone(), register.clone());
     bucket.watch(Box::new(oracle));
-    let weather = match crowded {
-        true => Weather { pause: 150, ..Weather::default() },
-        false => weather(&mut dice),
+    let (weather, homes) = match cast {
+        Cast::Drawn => (weather(&mut dice), Homes::Any),
+        Cast::Crowded => (Weather { pause: 150, ..Weather::default() }, Homes::None),
     };
     let (turns_of, bucket_of, register_of) = (turns.clone(), bucket.clone(), register.clone());
-    let stage = Stage { turns: turns_of, bucket: bucket_of, register: register_of, rules, weather };
-    let rounds = if crowded { 10 } else { 3 + dice.below(6) };
-    let parts = cast.into_iter().enumerate().map(|(number, (key, mut actor))| -> Part<'_> {
+    let stage =
+        Stage { turns: turns_of, bucket: bucket_of, register: register_of, rules, weather, homes };
+    let rounds = if drawn { 3 + dice.below(6) } else { 10 };
+    let parts = roles.into_iter().enumerate().map(|(number, (key, mut actor))| -> Part<'_> {
         let mut host = Host::new(&stage, number, key, dice.split());
         Box::new(move || host.live(actor.as_mut(), rounds))
     });

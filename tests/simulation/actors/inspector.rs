@@ -33,16 +33,24 @@ impl Actor for Inspector {
         let Some(pack) = spare.or(some.first()).copied() else { return Ok(()) };
         vault.ledger().append_one(Draft::on_packs(Kind::Lost, [pack]))?;
         host.rest();
-        if is_spare(&objects, &lock(&host.register), &pack) && stands_lost(&objects, &pack) {
-            let name = VaultNames::pack(&pack);
-            objects.delete(&name)?;
-            lock(&host.register).counts.lost += 1;
-            host.bucket.tell(&Event::Deleted { name: &name });
-            return Ok(());
+        if !destroy_spare(host, &pack) {
+            vault.ledger().append_one(Draft::on_packs(Kind::Found, [pack]))?;
         }
-        vault.ledger().append_one(Draft::on_packs(Kind::Found, [pack]))?;
         Ok(())
     }
+}
+
+/// Destroys a pack that stands lost, if nothing is missed for it.
+pub(crate) fn destroy_spare(host: &Host, pack: &Digest) -> bool {
+    let objects = host.bucket.objects();
+    let name = VaultNames::pack(pack);
+    let may = is_spare(objects, &lock(&host.register), pack) && stands_lost(objects, pack);
+    if !may || objects.delete(&name).is_err() {
+        return false;
+    }
+    lock(&host.register).counts.lost += 1;
+    host.bucket.tell(&Event::Deleted { name: &name });
+    true
 }
 
 fn stands_lost(objects: &MemoryPlace, pack: &Digest) -> bool {

@@ -93,7 +93,7 @@ impl BackupHost {
     }
 }
 
-fn draft(host: &Host, root: crypto::ChunkId) -> SnapshotDraft {
+pub(crate) fn draft(host: &Host, root: crypto::ChunkId) -> SnapshotDraft {
     SnapshotDraft {
         name: "source".into(),
         paths: vec![b"/".to_vec()],

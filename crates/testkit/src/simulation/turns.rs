@@ -115,6 +115,16 @@ impl Turns {
         drop(self.wait(inner, me));
     }
 
+    /// Lets an actor stand still for so long from now on, wherever it is: as a process may. None
+    /// wakes one that sleeps or stands still.
+    ///
+    /// # Panics
+    /// When there is no such actor.
+    pub fn hold(&self, actor: usize, pause: Duration) {
+        let mut inner = self.lock();
+        inner.actors[actor].wakes = inner.now.plus(pause);
+    }
+
     /// Stops the play for this reason; the first one counts.
     pub fn stop(&self, why: impl Into<String>) {
         let mut inner = self.lock();
