@@ -115,15 +115,23 @@ fn bereaved(seed: u64, rules: Rules) -> Option<String> {
     play_scene(seed, rules, Scene::Bereaved)
 }
 
+fn undermined(seed: u64, rules: Rules) -> Option<String> {
+    play_scene(seed, rules, Scene::Undermined)
+}
+
+fn damaged(seed: u64, rules: Rules) -> Option<String> {
+    play_scene(seed, rules, Scene::Damaged)
+}
+
 each_rule! {
     without_deduplicate_onto_trusted_a_seed_finds_a_violation: DeduplicateOntoTrusted, 39, crowded;
-    without_check_before_commit_a_seed_finds_a_violation: CheckBeforeCommit, 0, crowded;
-    without_name_the_base_a_seed_finds_a_violation: NameTheBase, 0, crowded;
-    without_mark_after_suspicion_a_seed_finds_a_violation: MarkAfterSuspicion, 0, crowded;
-    without_mark_trash_a_seed_finds_a_violation: MarkTrash, 0, crowded;
-    without_mark_bases_a_seed_finds_a_violation: MarkBases, 0, crowded;
+    without_check_before_commit_a_seed_finds_a_violation: CheckBeforeCommit, 7, crowded;
+    without_name_the_base_a_seed_finds_a_violation: NameTheBase, 0, undermined;
+    without_mark_after_suspicion_a_seed_finds_a_violation: MarkAfterSuspicion, 6, crowded;
+    without_mark_trash_a_seed_finds_a_violation: MarkTrash, 3, crowded;
+    without_mark_bases_a_seed_finds_a_violation: MarkBases, 0, undermined;
     without_pass_foreign_suspects_a_seed_finds_a_violation: PassForeignSuspects, 1, restored;
     without_pass_lost_a_seed_finds_a_violation: PassLost, 6, bereaved;
-    without_collect_only_closed_a_seed_finds_a_violation: CollectOnlyClosed, 0, crowded;
-    without_stop_at_unreadable_a_seed_finds_a_violation: StopAtUnreadable, 0, crowded;
+    without_collect_only_closed_a_seed_finds_a_violation: CollectOnlyClosed, 7, crowded;
+    without_stop_at_unreadable_a_seed_finds_a_violation: StopAtUnreadable, 0, damaged;
 }

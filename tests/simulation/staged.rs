@@ -11,19 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crypto::{Digest, SessionId};
-use format::{ChunkId, ChunkKind, Kind};
+use format::{ChunkId, ChunkKind, ChunkRef, Kind, VaultNames};
 use ledger::Draft;
 use testkit::simulation::{Bucket, Dice, Part, Turns, Weather};
 use vault::{CommitOutcome, Compression, Error, Result, Rules, Vault, WriteOptions, Writer};
 
 use crate::actors::collector::{Collector, Patience};
+use crate::actors::gremlin::{flip, heal};
 use crate::actors::writer::draft;
 use crate::actors::{Actor, Homes, Host, Stage, inspector, keeper};
 use crate::base::{Base, Key, START};
 use crate::oracle::{Oracle, Shared, judge_end, lock, look};
-use crate::trees::{self, Files};
+use crate::trees::{self, Files, Tree};
 
-/// What happens while the collector stands still.
+/// What happens to the collection, or while it stands still.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scene {
     /// What it suspects is stored anew, and another collection looks at the new copy.
@@ -31,6 +32,10 @@ pub(crate) enum Scene {
     /// What it suspects has one other copy, and that is lost: the ledger says so before the
     /// collection begins, or after its suspicion.
     Bereaved,
+    /// No pause: a session's base is purged and a collection runs before the session inherits.
+    Undermined,
+    /// No pause: a collection runs while the metadata of a snapshot is damaged.
+    Damaged,
 }
 
 const SCRIPT: usize = 0;
@@ -95,6 +100,8 @@ impl Script<'_> {
         let ended = match scene {
             Scene::Restored => self.restored(&files),
             Scene::Bereaved => self.bereaved(&files),
+            Scene::Undermined => self.undermined(&files),
+            Scene::Damaged => self.damaged(&files),
         };
         self.stage.turns.hold(COLLECTOR, Duration::ZERO);
         expect_done(&self.stage.turns, ended);
@@ -102,15 +109,12 @@ impl Script<'_> {
 
     fn restored(&mut self, files: &Files) -> Result<()> {
         let first = self.back_up(0, files)?;
-        let (_, mut owner) = self.host(Key::Owner)?;
-        owner.forget(&[first])?;
-        keeper::purge(&owner, &[first])?;
+        self.purge(first)?;
         if self.suspects()?.is_empty() {
             return Ok(());
         }
         self.back_up(1, files)?;
-        let (mut other, mut vault) = self.host(Key::Collector(1))?;
-        Collector { patience: Patience::None }.act(&mut other, &mut vault)
+        self.collect()
     }
 
     fn bereaved(&mut self, files: &Files) -> Result<()> {
@@ -131,6 +135,43 @@ impl Script<'_> {
             inspector::destroy_spare(&inspector, &lost);
         }
         Ok(())
+    }
+
+    fn undermined(&mut self, files: &Files) -> Result<()> {
+        let base = self.back_up(0, files)?;
+        let (host, mut vault) = self.host(Key::Writer(1))?;
+        let mut writer = vault.write(WriteOptions { base: Some(base), ..options() })?;
+        self.purge(base)?;
+        self.collect()?;
+        let tree = lock(&host.register).trees.get(&base).cloned();
+        let root = store(&host, &writer, files, tree.as_ref())?;
+        commit(&host, &mut writer, root).map(drop)
+    }
+
+    fn damaged(&mut self, files: &Files) -> Result<()> {
+        let snapshot = self.back_up(0, files)?;
+        let objects = self.stage.bucket.objects();
+        let tree = lock(&self.stage.register).trees.get(&snapshot).cloned();
+        let Some(tree) = tree else { return Ok(()) };
+        let root = ChunkRef { kind: ChunkKind::Node, id: tree.root };
+        let packs = look(objects)?.reader()?.packs_of(tree.domain, root)?;
+        let names: Vec<_> = packs.iter().map(VaultNames::pack).collect();
+        names.iter().for_each(|name| flip(objects, name));
+        let ended = self.collect();
+        names.iter().for_each(|name| heal(self.stage.bucket.objects(), name));
+        ended
+    }
+
+    fn purge(&mut self, snapshot: SessionId) -> Result<()> {
+        let (_, mut owner) = self.host(Key::Owner)?;
+        owner.forget(&[snapshot])?;
+        keeper::purge(&owner, &[snapshot])
+    }
+
+    /// Another collection than the one that is held, from its beginning to its end.
+    fn collect(&mut self) -> Result<()> {
+        let (mut other, mut vault) = self.host(Key::Collector(1))?;
+        Collector { patience: Patience::None }.act(&mut other, &mut vault)
     }
 
     fn host(&mut self, key: Key) -> Result<(Host, Vault)> {
@@ -161,7 +202,7 @@ impl Script<'_> {
     fn back_up(&mut self, writer: usize, files: &Files) -> Result<SessionId> {
         let (host, mut vault) = self.host(Key::Writer(writer))?;
         let mut writer = vault.write(options())?;
-        let root = store(&host, &writer, files)?;
+        let root = store(&host, &writer, files, None)?;
         commit(&host, &mut writer, root)
     }
 
@@ -172,8 +213,8 @@ impl Script<'_> {
         let mut writer = vault.write(options())?;
         let mut second_writer = second_vault.write(options())?;
         let domain = writer.domain();
-        let root = store(&one, &writer, files)?;
-        let second_root = store(&other, &second_writer, files)?;
+        let root = store(&one, &writer, files, None)?;
+        let second_root = store(&other, &second_writer, files, None)?;
         commit(&one, &mut writer, root)?;
         commit(&other, &mut second_writer, second_root)?;
         let reader = look(self.stage.bucket.objects())?.reader()?;
@@ -187,8 +228,8 @@ fn options() -> WriteOptions {
     WriteOptions { compression: Compression::None, ..WriteOptions::default() }
 }
 
-fn store(host: &Host, writer: &Writer, files: &Files) -> Result<ChunkId> {
-    let tree = trees::write(writer, files, None, || {})?;
+fn store(host: &Host, writer: &Writer, files: &Files, base: Option<&Tree>) -> Result<ChunkId> {
+    let tree = trees::write(writer, files, base, || {})?;
     let root = tree.root;
     lock(&host.register).trees.insert(writer.session(), tree);
     Ok(root)

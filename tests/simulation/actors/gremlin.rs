@@ -62,7 +62,7 @@ impl Actor for Vandal {
 }
 
 /// Changes the last byte, or changes it back.
-fn flip(objects: &MemoryPlace, name: &ObjectName) {
+pub(crate) fn flip(objects: &MemoryPlace, name: &ObjectName) {
     objects.corrupt(name, |bytes| {
         if let Some(last) = bytes.last_mut() {
             *last ^= 1;
