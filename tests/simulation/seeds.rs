@@ -40,26 +40,24 @@ fn nothing_is_lost(span: u64) {
     assert!(played < 20 || much, "too little happened: {total:?}");
 }
 
-mod thousands_of_seeds_lose_nothing {
-    #[test]
-    fn the_first_of_each_four() {
-        super::nothing_is_lost(0);
-    }
+#[test]
+fn thousands_of_seeds_lose_nothing() {
+    nothing_is_lost(0);
+}
 
-    #[test]
-    fn the_second_of_each_four() {
-        super::nothing_is_lost(1);
-    }
+#[test]
+fn thousands_of_seeds_lose_nothing_second_span() {
+    nothing_is_lost(1);
+}
 
-    #[test]
-    fn the_third_of_each_four() {
-        super::nothing_is_lost(2);
-    }
+#[test]
+fn thousands_of_seeds_lose_nothing_third_span() {
+    nothing_is_lost(2);
+}
 
-    #[test]
-    fn the_fourth_of_each_four() {
-        super::nothing_is_lost(3);
-    }
+#[test]
+fn thousands_of_seeds_lose_nothing_fourth_span() {
+    nothing_is_lost(3);
 }
 
 fn repeat(seed: u64) -> String {
