@@ -32,7 +32,7 @@ pub(crate) use ordinals::{Layout, Placed};
 /// More tables than this are merged.
 const TABLES_MAX: usize = 12;
 /// Entries of one shard of a merged table; few in tests, which then have many shards.
-const SHARD_ENTRIES: usize = if cfg!(test) { 64 } else { 1 << 18 };
+pub(crate) const SHARD_ENTRIES: usize = if cfg!(test) { 64 } else { 1 << 18 };
 /// Opened segments of 64 KiB that all tables keep together.
 const SEGMENTS_KEPT: usize = 512;
 /// Runs that are fetched at the same time at most.
@@ -71,10 +71,10 @@ struct Indexed {
     bits: u8,
 }
 
-struct Shard {
+pub(crate) struct Shard {
     table: Table,
     /// Its file; `None` for one in memory.
-    path: Option<PathBuf>,
+    pub(crate) path: Option<PathBuf>,
 }
 
 impl Shard {
@@ -182,22 +182,20 @@ impl Index {
     fn fetch(&mut self, context: &IndexContext<'_>, state: &State) -> Result<()> {
         let mut builder = TableBuilder::default();
         self.unread.clear();
-        let wanted: Vec<_> = self.runs_to_fetch(context.keyring, state).collect();
-        let at_once = FETCHES_AT_ONCE.min(context.place.calls_at_once()).max(1);
-        for some in wanted.chunks(at_once) {
-            for ((name, session, _), run) in some.iter().zip(fetch_runs(context, some)) {
-                match run {
-                    Ok(run) => cover(&mut builder, *name, *session, &run, state),
-                    Err(error) if may_be_passed_over(&error) => {
-                        self.unread.insert(*name, error.to_string());
-                    }
-                    Err(error) => return Err(error),
+        let wanted: Vec<RunToRead> = self.runs_to_fetch(context.keyring, state).collect();
+        each_run(context, &wanted, |_, of, run| {
+            match run {
+                Ok(run) => cover(&mut builder, of.name, of.session, &run, state),
+                Err(error) if may_be_passed_over(&error) => {
+                    self.unread.insert(of.name, error.to_string());
                 }
-                if builder.len() >= SHARD_ENTRIES {
-                    self.add(context, std::mem::take(&mut builder))?;
-                }
+                Err(error) => return Err(error),
             }
-        }
+            if builder.len() >= SHARD_ENTRIES {
+                self.add(context, std::mem::take(&mut builder))?;
+            }
+            Ok(())
+        })?;
         self.add(context, builder)
     }
 
@@ -206,7 +204,7 @@ impl Index {
         &self,
         keyring: &Keyring,
         state: &State,
-    ) -> impl Iterator<Item = (Digest, SessionId, DomainId)> {
+    ) -> impl Iterator<Item = RunToRead> {
         let sees = |domain| match keyring.index(domain, state.epoch()) {
             Ok(_) | Err(crypto::Error::NoEpoch { .. }) => true,
             Err(_) => false,
@@ -214,7 +212,8 @@ impl Index {
         let runs = state.runs().filter(|(name, _)| !self.covered.contains(*name));
         runs.filter_map(move |(name, origin)| {
             let domain = state.session(origin.session)?.domain;
-            sees(domain).then_some((*name, origin.session, domain))
+            let (name, session) = (*name, origin.session);
+            sees(domain).then_some(RunToRead { name, session, domain })
         })
     }
 
@@ -288,7 +287,8 @@ impl Index {
         Ok(found)
     }
 
-    fn load(&mut self, context: &IndexContext<'_>, folder: &Path) {
+    /// Takes what lies in this folder of the cache, and removes what is of no use.
+    pub(crate) fn load(&mut self, context: &IndexContext<'_>, folder: &Path) {
         let keyring = context.keyring;
         let of = (keyring.suite(), keyring.vault_id());
         let files = std::fs::read_dir(folder).into_iter().flatten();
@@ -409,7 +409,7 @@ fn merge(
 
 /// Writes a shard into the cache; where that cannot be, it stays in memory: a cache that cannot be
 /// written costs memory, not a backup.
-fn make_shard(context: &IndexContext<'_>, payload: &[u8]) -> Result<Shard> {
+pub(crate) fn make_shard(context: &IndexContext<'_>, payload: &[u8]) -> Result<Shard> {
     let of = (context.keyring.suite(), context.keyring.vault_id());
     let local = context.home.local();
     if let Ok(Some(folder)) = context.home.cache_folder("index") {
@@ -460,18 +460,37 @@ fn may_be_passed_over(error: &Error) -> bool {
     matches!(error.kind(), Corrupt | Denied | Invalid | NotFound)
 }
 
-/// Fetches these runs side by side.
-fn fetch_runs(
+/// An index run that the ledger names.
+pub(crate) struct RunToRead {
+    pub(crate) name: Digest,
+    pub(crate) session: SessionId,
+    pub(crate) domain: DomainId,
+}
+
+/// Fetches these runs, some side by side, and gives each, in their order, with its number.
+pub(crate) fn each_run(
     context: &IndexContext<'_>,
-    runs: &[(Digest, SessionId, DomainId)],
-) -> Vec<Result<Run>> {
-    if let [(name, _, domain)] = runs {
-        return vec![fetch_run(context, name, *domain)];
+    runs: &[RunToRead],
+    mut take: impl FnMut(usize, &RunToRead, Result<Run>) -> Result<()>,
+) -> Result<()> {
+    let at_once = FETCHES_AT_ONCE.min(context.place.calls_at_once()).max(1);
+    for (part, some) in runs.chunks(at_once).enumerate() {
+        for (nth, (run, fetched)) in some.iter().zip(fetch_runs(context, some)).enumerate() {
+            take(part * at_once + nth, run, fetched)?;
+        }
+    }
+    Ok(())
+}
+
+/// Fetches these runs side by side.
+fn fetch_runs(context: &IndexContext<'_>, runs: &[RunToRead]) -> Vec<Result<Run>> {
+    if let [run] = runs {
+        return vec![fetch_run(context, &run.name, run.domain)];
     }
     std::thread::scope(|scope| {
         let threads: Vec<_> = runs
             .iter()
-            .map(|(name, _, domain)| scope.spawn(move || fetch_run(context, name, *domain)))
+            .map(|run| scope.spawn(move || fetch_run(context, &run.name, run.domain)))
             .collect();
         let panicked = || Err(Error::object("an index run", "the thread that read it panicked"));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()

@@ -60,6 +60,8 @@ pub use retention::{
     Verdict, foreign_names, plan as plan_retention,
 };
 #[doc(hidden)]
+pub use mark::made_up::{MadeUpMark, MadeUpVault};
+#[doc(hidden)]
 pub use rules::{Rule, Rules};
 pub use stages::Stages;
 pub use vault::{Forgotten, Snapshot, Vault};

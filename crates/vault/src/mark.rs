@@ -15,6 +15,7 @@
 //! [`Index::layout`]: crate::index::Index::layout
 //! [`Index::extend`]: crate::index::Index::extend
 
+pub(crate) mod made_up;
 mod tally;
 mod walk;
 
@@ -189,7 +190,6 @@ impl Reach {
     }
 
     /// Bytes of memory that the set takes.
-    #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         self.bits.len() * 8
     }

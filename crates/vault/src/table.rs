@@ -2,18 +2,20 @@
 //!
 //! The structure is: packs, the index runs that it covers, a filter, a fan-out over the first bits
 //! of the ids, then the entries. Ids are uniform, so the fan-out leads to a short bucket; of the
-//! entries only the segments that are asked for are opened. In memory stay the packs, the filter
-//! and the fan-out: about 2 bytes per chunk. A large table is cut into shards by the first bits of
-//! the ids: the last one is its head, which alone holds the packs and runs, and names the others. A
-//! table lies sealed in the cache, or in memory for a host without one. FORMAT.md §12.
+//! entries only the segments that are asked for are opened. In memory stay the packs, the fan-out
+//! and, from the first search that asks it, the filter: about 2 bytes per chunk. A large table is
+//! cut into shards by the first bits of the ids: the last one is its head, which alone holds the
+//! packs and runs, and names the others. A table lies sealed in the cache, or in memory for a host
+//! without one. FORMAT.md §12.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crypto::{
     Entropy, Expected, Header, ObjectKind, ObjectSealer, OpenedObject, PAYLOAD_START,
@@ -72,7 +74,7 @@ pub(crate) struct FramePlace {
 }
 
 /// A codec that sorts, for entries that do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FrameCodec(u8);
 
 impl FrameCodec {
@@ -202,7 +204,7 @@ impl TableBuilder {
             e.raw(file.as_bytes());
         });
         e.u64(entries.len() as u64);
-        e.bytes(&Filter::of(&entries).0);
+        e.bytes(&make_filter(&entries));
         let fan_bits = fan_bits(entries.len());
         let mut starts = vec![0u32; (1 << fan_bits) + 1];
         for entry in &entries {
@@ -233,12 +235,24 @@ pub(crate) struct Table {
     /// The files of the other shards, in the order of their prefixes, when this one is the head.
     pub(crate) siblings: Vec<Digest>,
     entries: usize,
-    filter: Filter,
+    /// The filter of a table in a file, once it was asked.
+    filter: OnceLock<Vec<u8>>,
+    /// Where the filter lies in the payload.
+    filter_at: Range<u64>,
     fan_bits: u8,
     starts: Vec<u32>,
     /// Where the entries begin in the payload.
     entries_at: u64,
     source: Source,
+}
+
+/// Whether a search asks the filter before it opens entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FilterUse {
+    /// It does: right where most tables lack the chunk.
+    Ask,
+    /// It does not, and the filter need not lie in memory: right for searches in the order of ids.
+    PassBy,
 }
 
 enum Source {
@@ -296,7 +310,7 @@ impl Table {
     }
 
     fn from_head(head: Head, payload_length: u64, source: Source) -> Result<Self> {
-        let Head { prefix, packs, runs, siblings, entries, filter, fan_bits, starts, length } =
+        let Head { prefix, packs, runs, siblings, entries, filter_at, fan_bits, starts, length } =
             head;
         let wanted = length as u64 + (entries * ENTRY_BYTES) as u64;
         if wanted != payload_length {
@@ -309,7 +323,8 @@ impl Table {
             runs,
             siblings,
             entries,
-            filter,
+            filter: OnceLock::new(),
+            filter_at,
             fan_bits,
             starts,
             entries_at,
@@ -331,12 +346,16 @@ impl Table {
 
     /// Every entry of this chunk; most often none or one.
     pub(crate) fn find(&self, chunk: &ChunkRef) -> Result<Vec<TableEntry>> {
-        Ok(self.find_at(chunk)?.into_iter().map(|(_, entry)| entry).collect())
+        Ok(self.find_at(chunk, FilterUse::Ask)?.into_iter().map(|(_, entry)| entry).collect())
     }
 
     /// Every entry of this chunk with its position among all entries.
-    pub(crate) fn find_at(&self, chunk: &ChunkRef) -> Result<Vec<(usize, TableEntry)>> {
-        if !self.filter.may_hold(&chunk.id) {
+    pub(crate) fn find_at(
+        &self,
+        chunk: &ChunkRef,
+        filter: FilterUse,
+    ) -> Result<Vec<(usize, TableEntry)>> {
+        if filter == FilterUse::Ask && !self.filter()?.may_hold(&chunk.id) {
             return Ok(Vec::new());
         }
         let at = bucket(&chunk.id, self.prefix.bits, self.fan_bits);
@@ -383,6 +402,20 @@ impl Table {
         Ok((low as usize + before, entries))
     }
 
+    /// The filter; from here on it stays in memory.
+    fn filter(&self) -> Result<Filter<'_>> {
+        let Range { start, end } = self.filter_at;
+        let bytes = match (&self.source, self.filter.get()) {
+            (Source::Memory(payload), _) => &payload[start as usize..end as usize],
+            (Source::File(_), Some(bytes)) => bytes,
+            (Source::File(file), None) => {
+                let bytes = file.read(PAYLOAD_START + start..PAYLOAD_START + end)?;
+                self.filter.get_or_init(|| bytes)
+            }
+        };
+        Ok(Filter(bytes))
+    }
+
     /// The bytes of some entries.
     fn raw(&self, start: usize, end: usize) -> Result<Cow<'_, [u8]>> {
         if start >= end {
@@ -406,7 +439,7 @@ struct Head {
     runs: Vec<Digest>,
     siblings: Vec<Digest>,
     entries: usize,
-    filter: Filter,
+    filter_at: Range<u64>,
     fan_bits: u8,
     starts: Vec<u32>,
     length: usize,
@@ -440,7 +473,8 @@ impl Head {
         if entries >= ENTRIES_MAX as u64 {
             return Err(d.invalid("the number of a table's entries", entries));
         }
-        let filter = Filter(d.bytes(ENTRIES_MAX)?.to_vec());
+        let filter_bytes = d.bytes(ENTRIES_MAX)?.len() as u64;
+        let filter_at = d.position() as u64 - filter_bytes..d.position() as u64;
         let fan_bits = d.u8()?;
         if fan_bits > 24 {
             return Err(d.invalid("the fan-out of a table", fan_bits.into()));
@@ -456,7 +490,7 @@ impl Head {
         }
         let length = d.position();
         let entries = entries as usize;
-        Ok(Self { prefix, packs, runs, siblings, entries, filter, fan_bits, starts, length })
+        Ok(Self { prefix, packs, runs, siblings, entries, filter_at, fan_bits, starts, length })
     }
 }
 
@@ -483,30 +517,32 @@ pub(crate) fn check(bytes: &[u8]) {
 
 /// A Bloom filter whose bits are chosen by parts of the ids, which are uniform. A hit is only ever
 /// a reason to look.
-struct Filter(Vec<u8>);
+struct Filter<'a>(&'a [u8]);
 
-impl Filter {
-    fn of(entries: &[TableEntry]) -> Self {
-        let bytes = (entries.len() * FILTER_BITS_PER_ENTRY).div_ceil(8).max(8);
-        let mut filter = Self(vec![0; bytes]);
-        for entry in entries {
-            for bit in filter.bits(&entry.id) {
-                filter.0[bit / 8] |= 1 << (bit % 8);
-            }
-        }
-        filter
-    }
-
+impl Filter<'_> {
     fn may_hold(&self, id: &ChunkId) -> bool {
-        !self.0.is_empty() && self.bits(id).all(|bit| self.0[bit / 8] & 1 << (bit % 8) != 0)
+        let mut bits = filter_bits(id, self.0.len());
+        !self.0.is_empty() && bits.all(|bit| self.0[bit / 8] & 1 << (bit % 8) != 0)
     }
+}
 
-    fn bits(&self, id: &ChunkId) -> impl Iterator<Item = usize> + use<> {
-        let bits = self.0.len() as u64 * 8;
-        let [a, b] = [8, 16].map(|at| part(id, at));
-        // Kirsch and Mitzenmacher, "Less hashing, same performance" (2006).
-        (0..FILTER_PROBES).map(move |i| (a.wrapping_add(b.wrapping_mul(i.into())) % bits) as usize)
+fn make_filter(entries: &[TableEntry]) -> Vec<u8> {
+    let bytes = (entries.len() * FILTER_BITS_PER_ENTRY).div_ceil(8).max(8);
+    let mut filter = vec![0; bytes];
+    for entry in entries {
+        for bit in filter_bits(&entry.id, bytes) {
+            filter[bit / 8] |= 1 << (bit % 8);
+        }
     }
+    filter
+}
+
+/// The bits of a filter of so many bytes that an id sets.
+fn filter_bits(id: &ChunkId, bytes: usize) -> impl Iterator<Item = usize> + use<> {
+    let bits = (bytes as u64 * 8).max(1);
+    let [a, b] = [8, 16].map(|at| part(id, at));
+    // Kirsch and Mitzenmacher, "Less hashing, same performance" (2006).
+    (0..FILTER_PROBES).map(move |i| (a.wrapping_add(b.wrapping_mul(i.into())) % bits) as usize)
 }
 
 fn part(id: &ChunkId, at: usize) -> u64 {
@@ -547,7 +583,7 @@ impl SealedFile {
     }
 
     /// A range of the stream.
-    fn read(&self, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+    fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let size = SEGMENT_PLAIN_BYTES as u64;
         let mut out = Vec::with_capacity((range.end - range.start) as usize);
         for number in range.start / size..range.end.div_ceil(size) {
@@ -647,7 +683,7 @@ mod tests {
     #[test]
     fn the_filter_lets_few_strangers_through() {
         let table = Table::in_memory(builder(5000).encode(Prefix::default())).unwrap();
-        let hits = (5000..25_000).filter(|n| table.filter.may_hold(&chunk(*n).id)).count();
+        let hits = (5000..25_000).filter(|n| table.filter().unwrap().may_hold(&chunk(*n).id)).count();
         assert!(hits < 20_000 / 50, "{hits} of 20,000 strangers passed");
     }
 }

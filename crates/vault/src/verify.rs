@@ -24,11 +24,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crypto::{Digest, SessionId, object_len};
-use format::{DomainId, NamedObject, PackListing, RUN_BYTES_MAX, VaultNames};
+use format::{NamedObject, PackListing, RUN_BYTES_MAX, VaultNames};
 use ledger::{Components, Ledger, ProcessMemory, SnapshotStanding, State};
 
 use crate::config::read_config;
-use crate::index::{IndexContext, counts, fetch_run, get_small};
+use crate::index::{IndexContext, RunToRead, counts, each_run, get_small};
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
@@ -275,13 +275,6 @@ pub(crate) struct Check<'a> {
     beyond: Damage,
 }
 
-/// An index run that the ledger names.
-pub(crate) struct RunToRead {
-    pub(crate) name: Digest,
-    pub(crate) session: SessionId,
-    pub(crate) domain: DomainId,
-}
-
 impl<'a> Check<'a> {
     fn new(
         components: Components,
@@ -362,24 +355,21 @@ impl<'a> Check<'a> {
         state: &State,
         runs: &[RunToRead],
     ) -> Result<()> {
-        for (number, run) in runs.iter().enumerate() {
+        each_run(context, runs, |number, run, fetched| {
             self.go_on()?;
             let object = VaultNames::run(&run.name);
-            match fetch_run(context, &run.name, run.domain) {
+            match fetched {
                 Ok(listed) => {
                     self.read_object(object.as_str(), 0);
-                    let listed = listed.packs.iter().filter(|p| counts(state, run.session, p));
-                    for listing in listed {
-                        self.meet_listing(listing, number as u32, &run.name)?;
-                    }
+                    let mut listed = listed.packs.iter().filter(|p| counts(state, run.session, p));
+                    listed.try_for_each(|pack| self.meet_listing(pack, number as u32, &run.name))
                 }
                 Err(error) => {
                     self.unread_runs.push(run.name);
-                    self.take(object.as_str(), error)?;
+                    self.take(object.as_str(), error)
                 }
             }
-        }
-        Ok(())
+        })
     }
 
     fn meet_listing(&mut self, listing: &PackListing, run: u32, name: &Digest) -> Result<()> {

@@ -19,7 +19,7 @@ const BATCH: usize = 256;
 /// Above this many nodes on the stack fewer are read at once; above four times as many, one.
 const STACK_MANY: usize = 1 << 17;
 /// Chunks without references that wait, at most, before they are looked up.
-const LEAVES_MAX: usize = if cfg!(test) { 1 << 16 } else { 1 << 20 };
+const LEAVES_MAX: usize = if cfg!(test) { 1 << 16 } else { 1 << 21 };
 
 /// A chunk that was met.
 #[derive(Clone, Copy)]

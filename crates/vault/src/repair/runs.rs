@@ -14,9 +14,9 @@ use ledger::{Draft, State};
 use places::PutOptions;
 
 use super::{RepairMode, Work};
-use crate::index::{counts, fetch_run, seal_run};
+use crate::index::{counts, each_run, seal_run};
 use crate::vault::Vault;
-use crate::verify::{RunToRead, runs_of, says_damage};
+use crate::verify::{runs_of, says_damage};
 use crate::{Error, Reader, Result};
 
 /// Chunks that one rebuilt run lists, and one pack's more.
@@ -53,22 +53,25 @@ impl Vault {
         let context = self.index_context();
         let mut listed: Vec<(Digest, bool)> = state.packs().map(|(n, _)| (*n, false)).collect();
         let mut broken: BTreeMap<DomainId, Broken> = BTreeMap::new();
-        for RunToRead { name, session, domain } in runs_of(state) {
+        each_run(&context, &runs_of(state), |_, of, fetched| {
             work.go_on()?;
-            match fetch_run(&context, &name, domain) {
+            match fetched {
                 Ok(run) => {
-                    for pack in run.packs.iter().filter(|p| counts(state, session, p)) {
+                    for pack in run.packs.iter().filter(|p| counts(state, of.session, p)) {
                         if let Ok(at) = listed.binary_search_by_key(&pack.name, |(n, _)| *n) {
                             listed[at].1 = true;
                         }
                     }
+                    Ok(())
                 }
                 Err(error) if says_damage(&error) => {
-                    broken.entry(domain).or_default().runs.push((name, error.to_string()));
+                    let wrong = error.to_string();
+                    broken.entry(of.domain).or_default().runs.push((of.name, wrong));
+                    Ok(())
                 }
-                Err(error) => return Err(error),
+                Err(error) => Err(error),
             }
-        }
+        })?;
         let unlisted = listed.into_iter().filter(|(_, is_listed)| !is_listed);
         for (name, _) in unlisted {
             let domain = domain_of(state, &name);
