@@ -200,11 +200,7 @@ impl Index {
     }
 
     /// The runs that no table covers, of domains that these keys see.
-    fn runs_to_fetch(
-        &self,
-        keyring: &Keyring,
-        state: &State,
-    ) -> impl Iterator<Item = RunToRead> {
+    fn runs_to_fetch(&self, keyring: &Keyring, state: &State) -> impl Iterator<Item = RunToRead> {
         let sees = |domain| match keyring.index(domain, state.epoch()) {
             Ok(_) | Err(crypto::Error::NoEpoch { .. }) => true,
             Err(_) => false,

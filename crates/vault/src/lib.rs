@@ -51,6 +51,8 @@ pub use forget::{Planned, TRASH_DAYS_DEFAULT, TagEdit};
 pub use home::Folders;
 pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
+#[doc(hidden)]
+pub use mark::made_up::{MadeUpMark, MadeUpVault};
 pub use reader::{Location, Nodes, Reader};
 pub use repair::{
     INCOMPLETE_TAG, Repair, RepairMode, RepairOptions, Step, StepOutcome, is_incomplete,
@@ -59,8 +61,6 @@ pub use retention::{
     Candidate, Floor, GroupBy, KeepReason, LeftAloneReason, Period, Retention, Source, UtcOffset,
     Verdict, foreign_names, plan as plan_retention,
 };
-#[doc(hidden)]
-pub use mark::made_up::{MadeUpMark, MadeUpVault};
 #[doc(hidden)]
 pub use rules::{Rule, Rules};
 pub use stages::Stages;

@@ -8,15 +8,15 @@
 //! packs and runs, and names the others. A table lies sealed in the cache, or in memory for a host
 //! without one. FORMAT.md §12.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use crypto::{
     Entropy, Expected, Header, ObjectKind, ObjectSealer, OpenedObject, PAYLOAD_START,
     SEGMENT_PLAIN_BYTES, Suite, SymmetricKey, Unwrapping, VaultId, Wrapping, padded_stream_len,
@@ -236,7 +236,7 @@ pub(crate) struct Table {
     pub(crate) siblings: Vec<Digest>,
     entries: usize,
     /// The filter of a table in a file, once it was asked.
-    filter: OnceLock<Vec<u8>>,
+    filter: OnceLock<Bytes>,
     /// Where the filter lies in the payload.
     filter_at: Range<u64>,
     fan_bits: u8,
@@ -256,7 +256,7 @@ pub(crate) enum FilterUse {
 }
 
 enum Source {
-    Memory(Vec<u8>),
+    Memory(Bytes),
     File(Box<SealedFile>),
 }
 
@@ -264,7 +264,7 @@ impl Table {
     /// A table that lies in memory.
     pub(crate) fn in_memory(payload: Vec<u8>) -> Result<Self> {
         let head = Head::decode(&mut Decoder::new(&payload)).map_err(Error::decode("a table"))?;
-        Self::from_head(head, payload.len() as u64, Source::Memory(payload))
+        Self::from_head(head, payload.len() as u64, Source::Memory(payload.into()))
     }
 
     /// Seals a payload as it lies in the cache.
@@ -292,7 +292,7 @@ impl Table {
         let expected = Expected { kind: ObjectKind::CacheFile, vault_id, suite };
         let file = SealedFile::open(path, local, expected)?;
         let length = u64::from_le_bytes(
-            file.read(0..PAYLOAD_START)?
+            file.read(0..PAYLOAD_START)?[..]
                 .try_into()
                 .map_err(|_| Error::object("a table", "short"))?,
         );
@@ -417,17 +417,15 @@ impl Table {
     }
 
     /// The bytes of some entries.
-    fn raw(&self, start: usize, end: usize) -> Result<Cow<'_, [u8]>> {
+    fn raw(&self, start: usize, end: usize) -> Result<Bytes> {
         if start >= end {
-            return Ok(Cow::Borrowed(&[]));
+            return Ok(Bytes::new());
         }
         let from = self.entries_at + (start * ENTRY_BYTES) as u64;
         let to = self.entries_at + (end * ENTRY_BYTES) as u64;
         match &self.source {
-            Source::Memory(payload) => Ok(Cow::Borrowed(&payload[from as usize..to as usize])),
-            Source::File(file) => {
-                Ok(Cow::Owned(file.read(PAYLOAD_START + from..PAYLOAD_START + to)?))
-            }
+            Source::Memory(payload) => Ok(payload.slice(from as usize..to as usize)),
+            Source::File(file) => file.read(PAYLOAD_START + from..PAYLOAD_START + to),
         }
     }
 }
@@ -566,7 +564,7 @@ struct SealedFile {
     length: u64,
     opened: OpenedObject,
     name: String,
-    kept: Mutex<HashMap<u64, Arc<[u8]>>>,
+    kept: Mutex<HashMap<u64, Bytes>>,
     most_kept: AtomicUsize,
 }
 
@@ -582,23 +580,37 @@ impl SealedFile {
         Ok(Self { file, length, opened, name, kept: Mutex::default(), most_kept })
     }
 
-    /// A range of the stream.
-    fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
+    /// A range of the stream; without a copy where it lies in one segment.
+    fn read(&self, range: Range<u64>) -> Result<Bytes> {
         let size = SEGMENT_PLAIN_BYTES as u64;
-        let mut out = Vec::with_capacity((range.end - range.start) as usize);
-        for number in range.start / size..range.end.div_ceil(size) {
+        let (first, at) = (range.start / size, range.start % size);
+        let length = range.end - range.start;
+        if at + length <= size {
+            let segment = self.segment(first)?;
+            let within = at as usize..(at + length) as usize;
+            return match within.end <= segment.len() {
+                true => Ok(segment.slice(within)),
+                false => Err(self.shorter()),
+            };
+        }
+        let mut out = Vec::with_capacity(length as usize);
+        for number in first..range.end.div_ceil(size) {
             let segment = self.segment(number)?;
             let start = range.start.saturating_sub(number * size).min(segment.len() as u64);
             let end = (range.end - number * size).min(segment.len() as u64);
             out.extend_from_slice(&segment[start as usize..end as usize]);
         }
-        if out.len() as u64 != range.end - range.start {
-            return Err(Error::object(&self.name, "it is shorter than it says"));
+        if out.len() as u64 != length {
+            return Err(self.shorter());
         }
-        Ok(out)
+        Ok(out.into())
     }
 
-    fn segment(&self, number: u64) -> Result<Arc<[u8]>> {
+    fn shorter(&self) -> Error {
+        Error::object(&self.name, "it is shorter than it says")
+    }
+
+    fn segment(&self, number: u64) -> Result<Bytes> {
         let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(segment) = lock().get(&number) {
             return Ok(segment.clone());
@@ -610,7 +622,7 @@ impl SealedFile {
             .read_exact_at(&mut sealed, span.object_range.start)
             .map_err(|error| Error::object(&self.name, error))?;
         let opened = self.opened.open_segments(self.length, number, &sealed)?;
-        let segment: Arc<[u8]> = opened.into();
+        let segment = Bytes::from(opened);
         let mut kept = lock();
         if kept.len() >= self.most_kept.load(Ordering::Relaxed) {
             // Any one will do: ids are uniform, so no segment is more likely to be asked for.
@@ -683,7 +695,8 @@ mod tests {
     #[test]
     fn the_filter_lets_few_strangers_through() {
         let table = Table::in_memory(builder(5000).encode(Prefix::default())).unwrap();
-        let hits = (5000..25_000).filter(|n| table.filter().unwrap().may_hold(&chunk(*n).id)).count();
+        let hits =
+            (5000..25_000).filter(|n| table.filter().unwrap().may_hold(&chunk(*n).id)).count();
         assert!(hits < 20_000 / 50, "{hits} of 20,000 strangers passed");
     }
 }

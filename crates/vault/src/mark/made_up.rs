@@ -4,7 +4,7 @@
 //! A chunk is a number; its id holds the rank of the number among all, so the sorted index of a
 //! hundred million chunks is written from front to back without sorting it, and the number can be
 //! had back from the id. Number 0 is the root of a recipe tree whose nodes have [`FAN`] children;
-//! the last tenth is reached by nothing. The index is real: sealed tables in a cache folder, of
+//! what comes behind its last child is reached by nothing. The index is real: sealed tables in a cache folder, of
 //! several sizes, as merging leaves them. Packs are not there, only listed.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use format::{ChunkId, ChunkKind, ChunkRef, RecipeItem, RecipeNode};
 use ledger::PackStanding;
 use places::MemoryPlace;
 
-use super::{Care, CopyClass, Marker, ReadChunks, Reach, Root, tally};
+use super::{Care, CopyClass, Marker, Reach, ReadChunks, Root, tally};
 use crate::home::Home;
 use crate::index::{Found, Index, IndexContext, SHARD_ENTRIES, make_shard};
 use crate::table::{FrameCodec, FramePlace, Prefix, TableBuilder, TableEntry, TablePack};
@@ -57,13 +57,12 @@ pub struct MadeUpMark {
 }
 
 impl MadeUpVault {
-    /// About so many chunks, at least some hundred and at most 2^32, in packs of so many.
-    pub fn new(chunks: u64, pack_chunks: u64) -> Self {
-        let wanted = (chunks - chunks / 10).clamp(2 * FAN, 1 << 32);
+    /// About so many chunks, of which about so many are reached, both at most 2^32 and the second
+    /// some hundred thousand at least, in packs of so many.
+    pub fn new(chunks: u64, reached: u64, pack_chunks: u64) -> Self {
         // A node's children are all nodes or all content.
-        let nodes = wanted / FAN / FAN * FAN + 1;
-        let live = nodes * FAN + 1;
-        let mut chunks = live + live / 9;
+        let nodes = reached.min(1 << 32) / FAN / FAN * FAN + 1;
+        let mut chunks = chunks.min(1 << 32).max(nodes * FAN + 1);
         // The golden ratio of them, or the next number that has an inverse.
         let golden = |chunks: u64| (chunks as f64 * 0.618_033_988_7) as u64 | 1;
         while inverse(golden(chunks), chunks).is_none() {
@@ -106,13 +105,8 @@ impl MadeUpVault {
             }
             index.trust_all();
             let cancel = AtomicBool::new(false);
-            let marker = Marker {
-                index: &index,
-                chunks: self,
-                at_once: 2,
-                cancel: &cancel,
-                heard: &|_| {},
-            };
+            let marker =
+                Marker { index: &index, chunks: self, at_once: 2, cancel: &cancel, heard: &|_| {} };
             let reach = Reach::new(&index);
             reach.walk(&marker, &[self.root()])?;
             if let Some((_, stop)) = reach.stops().pop_first() {
@@ -155,9 +149,9 @@ impl MadeUpVault {
             let shard = make_shard(context, &builder.encode(prefix))?;
             let file = shard.path.as_deref().and_then(Path::file_name);
             let name = file.and_then(|name| name.to_str()?.parse().ok());
-            builder.needs_sibling(name.ok_or_else(|| {
-                Error::object("a made-up vault", "its folder takes no table")
-            })?);
+            builder.needs_sibling(
+                name.ok_or_else(|| Error::object("a made-up vault", "its folder takes no table"))?,
+            );
         }
         Ok(())
     }
@@ -271,7 +265,7 @@ mod tests {
     #[test]
     fn all_live_chunks_are_reached_and_packs_of_the_rest_are_dead() {
         let folder = tempfile::tempdir().unwrap();
-        let made_up = MadeUpVault::new(60_000, 500);
+        let made_up = MadeUpVault::new(60_000, 50_000, 500);
         made_up.write_index(folder.path()).unwrap();
         let found = made_up.mark(folder.path()).unwrap();
         assert_eq!(found.live_chunks, made_up.live_chunks());

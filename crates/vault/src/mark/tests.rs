@@ -22,7 +22,8 @@ const PACK_CHUNKS: u64 = 1000;
 
 fn id(number: u64) -> ChunkId {
     let mut bytes = [0; 32];
-    let parts = [number, number ^ 1, number ^ 2, number ^ 3].map(|n| n.wrapping_mul(SPREAD >> 1 | 1));
+    let parts =
+        [number, number ^ 1, number ^ 2, number ^ 3].map(|n| n.wrapping_mul(SPREAD >> 1 | 1));
     for (bytes, part) in bytes.chunks_exact_mut(8).zip(parts) {
         bytes.copy_from_slice(&(part ^ (part >> 29)).wrapping_mul(SPREAD).to_be_bytes());
     }
