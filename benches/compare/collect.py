@@ -229,4 +229,5 @@ def main():
     {"build": build, "run": run, "table": table}[options.step](options)
 
 
-main()
+if __name__ == "__main__":
+    main()
