@@ -4,8 +4,8 @@
 //! A chunk is a number; its id holds the rank of the number among all, so the sorted index of a
 //! hundred million chunks is written from front to back without sorting it, and the number can be
 //! had back from the id. Number 0 is the root of a recipe tree whose nodes have [`FAN`] children;
-//! what comes behind its last child is reached by nothing. The index is real: sealed tables in a cache folder, of
-//! several sizes, as merging leaves them. Packs are not there, only listed.
+//! what comes behind its last child is reached by nothing. The index is real: sealed tables in a
+//! cache folder, of several sizes, as merging leaves them. Packs are not there, only listed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -244,7 +244,7 @@ fn inverse(value: u64, modulus: u64) -> Option<u64> {
         (a, b) = (b, (a.0 - quotient * b.0, a.1 - quotient * b.1));
     }
     let found = a.1.rem_euclid(i128::from(modulus));
-    (a.0 == 1).then(|| found as u64)
+    (a.0 == 1).then_some(found as u64)
 }
 
 /// A context with the same keys each time.
