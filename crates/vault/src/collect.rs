@@ -7,6 +7,7 @@
 //! its suspicion chose no chunk of it. Clocks decide how long things wait, never whether they are
 //! safe. What a domain's mark could not read stops the collection of that domain alone.
 
+mod compact;
 mod ground;
 mod merge;
 mod options;
@@ -30,7 +31,8 @@ use crate::stored_times::StoredTimes;
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 
-pub use options::{CollectMode, CollectOptions, CollectProgress};
+pub use compact::{Compaction, CompactionPlan, UnmovedPack};
+pub use options::{CollectMode, CollectOptions, CollectProgress, CompactOptions};
 pub(crate) use remembered::check_remembered;
 pub use report::{
     Collection, DomainUse, HalfDead, KeptObject, Merged, Removed, StoppedDomain, Waiting,
@@ -42,12 +44,14 @@ const ROUNDS_MAX: u32 = 4;
 impl Vault {
     /// Frees what nothing needs: purges what outlived the trash, abandons sessions that fell
     /// silent, condemns packs without any live chunk, merges small index runs, and deletes what
-    /// was condemned or dropped before the reader grace, and what interrupted work left.
+    /// was condemned or dropped before the reader grace, and what interrupted work left. Before
+    /// that, where [`CollectOptions::compact`] asks for it, live chunks are moved out of packs
+    /// that are half dead or small, so that those are condemned too.
     ///
     /// May be stopped at any moment and run again, beside backups and other collections.
     ///
     /// # Errors
-    /// [`Error::RoleMayNot`]; errors of the place and the ledger; [`Error::Stopped`] when it is
+    /// [`Error::RoleMayNot`]; [`Error::MayNotCompact`] with any key but the owner's; errors of the place and the ledger; [`Error::Stopped`] when it is
     /// cancelled. A domain that could not be marked is no error but part of the [`Collection`].
     pub fn collect(
         &mut self,
@@ -56,7 +60,7 @@ impl Vault {
         cancel: &AtomicBool,
     ) -> Result<Collection> {
         self.refresh()?;
-        check_role(self, options.mode)?;
+        check_role(self, options)?;
         if options.mode == CollectMode::Collect {
             let member = self.ensure_member()?;
             self.abandon_dead_sessions(member)?;
@@ -77,6 +81,9 @@ impl Vault {
         work.purge()?;
         work.abandon_silent()?;
         work.list()?;
+        if options.mode == CollectMode::Collect {
+            work.compact()?;
+        }
         work.condemn_dead()?;
         if options.mode == CollectMode::Collect {
             work.merge_runs()?;
@@ -91,9 +98,12 @@ impl Vault {
 }
 
 /// Says in time what would be refused at the first record.
-fn check_role(vault: &Vault, mode: CollectMode) -> Result<()> {
+fn check_role(vault: &Vault, options: &CollectOptions) -> Result<()> {
     let role = vault.keyring().role();
-    if mode == CollectMode::Collect && !matches!(role, Role::Owner | Role::Collector) {
+    if options.compact.is_some() && role != Role::Owner {
+        return Err(Error::MayNotCompact { role });
+    }
+    if options.mode == CollectMode::Collect && !matches!(role, Role::Owner | Role::Collector) {
         return Err(Error::RoleMayNot { role, what: "collect" });
     }
     let epoch = vault.ledger().state().epoch();

@@ -129,6 +129,12 @@ pub enum Error {
         /// A verb.
         what: &'static str,
     },
+    /// Only the owner's hosts may store again what is stored.
+    #[error("a key of the role {role} may not compact: it cannot read content and store it anew")]
+    MayNotCompact {
+        /// The role.
+        role: crypto::Role,
+    },
     /// A snapshot is not there.
     #[error("the vault has no snapshot {snapshot}")]
     NoSnapshot {
@@ -234,7 +240,8 @@ impl Error {
             Self::Unfinished { .. }
             | Self::NoSlot { .. }
             | Self::OtherVault { .. }
-            | Self::RoleMayNot { .. } => ErrorKind::Denied,
+            | Self::RoleMayNot { .. }
+            | Self::MayNotCompact { .. } => ErrorKind::Denied,
             Self::Closed { .. } => ErrorKind::Closed,
             Self::OutOfLimits { .. }
             | Self::NoRules

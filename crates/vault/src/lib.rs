@@ -40,8 +40,9 @@ mod tests;
 
 pub use census::{Amount, ChunkTotals, Inventory, StoredChunks};
 pub use collect::{
-    CollectMode, CollectOptions, CollectProgress, Collection, DomainUse, HalfDead, KeptObject,
-    Merged, Removed, StoppedDomain, Waiting,
+    CollectMode, CollectOptions, CollectProgress, Collection, CompactOptions, Compaction,
+    CompactionPlan, DomainUse, HalfDead, KeptObject, Merged, Removed, StoppedDomain, UnmovedPack,
+    Waiting,
 };
 pub use compression::{Compression, Paranoia};
 pub use config::read_config;

@@ -36,7 +36,7 @@ use crate::reader::Reader;
 use crate::writer::lock;
 use crate::{Error, ErrorKind, Result};
 
-pub(crate) use tally::{CopyClass, PackUse, tally};
+pub(crate) use tally::{CopyClass, CopyRank, PackUse, chosen_in, tally};
 
 /// Where a walk begins.
 #[derive(Clone, Copy, Debug)]
@@ -252,7 +252,7 @@ fn is_readable(standing: PackStanding) -> bool {
 }
 
 /// Whether an error says only that this copy does not give the chunk.
-fn is_damage(error: &Error) -> bool {
+pub(crate) fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Invalid)
 }
 

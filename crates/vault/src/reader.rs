@@ -20,6 +20,7 @@ use crate::home::Home;
 use crate::index::{Found, Index, IndexContext};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::shared_cache::SharedCache;
+use crate::table::TableEntry;
 use crate::{Error, Result};
 
 /// Opened frames of small chunks that are kept, in bytes.
@@ -158,6 +159,34 @@ impl Reader {
         self.read(domain, chunk, found)
     }
 
+    /// A frame as it is stored, when these chunks are all that is in it and each has its id.
+    pub(crate) fn whole_frame(
+        &self,
+        found: &Found,
+        chunks: impl Iterator<Item = TableEntry>,
+    ) -> Result<Bytes> {
+        let Found { pack, entry, .. } = found;
+        let (stored, plain) = self.open_frame(found)?;
+        let damaged = |reason: &str| Error::object(format!("pack {}", pack.name), reason);
+        let mut end = 0;
+        for TableEntry { id, kind, offset, length, .. } in chunks {
+            let start = offset as usize;
+            let Some(bytes) = plain.get(start..start + length as usize).filter(|_| start == end)
+            else {
+                return Err(damaged("a frame's chunks do not lie one behind the other"));
+            };
+            if self.chunk_id(pack.domain, kind, bytes)? != id {
+                let chunk = ChunkRef { kind, id };
+                return Err(Error::ChunkContent { chunk, pack: pack.name });
+            }
+            end = start + length as usize;
+        }
+        match end == entry.frame.plain_length as usize {
+            true => Ok(stored),
+            false => Err(damaged("a frame holds more than its chunks")),
+        }
+    }
+
     /// Whether this role holds the key that the pack is sealed to.
     pub(crate) fn may_read(&self, listing: &PackListing) -> bool {
         self.0.packs.may_read(listing.kind, listing.epoch)
@@ -203,10 +232,10 @@ impl Reader {
         let Found { pack, entry, .. } = found;
         let alone = entry.length == entry.frame.plain_length;
         let frame = if alone {
-            self.open_frame(found)?
+            self.open_frame(found)?.1
         } else {
             self.0.frames.get(&(pack.name, entry.frame.offset), || {
-                let frame = self.open_frame(found)?;
+                let (_, frame) = self.open_frame(found)?;
                 let weight = frame.len();
                 Ok::<_, Error>((frame, weight))
             })?
@@ -225,7 +254,8 @@ impl Reader {
         Ok(bytes)
     }
 
-    fn open_frame(&self, found: &Found) -> Result<Bytes> {
+    /// A frame as it is stored, and opened.
+    fn open_frame(&self, found: &Found) -> Result<(Bytes, Bytes)> {
         let frame = found.entry.frame;
         let start = u64::from(frame.offset);
         let range = start..start + u64::from(frame.stored_length);
@@ -235,10 +265,10 @@ impl Reader {
         }
         let plain_length = frame.plain_length as usize;
         if frame.codec.codec() == Codec::None && stored.len() == plain_length {
-            return Ok(stored);
+            return Ok((stored.clone(), stored));
         }
         self.decompress(frame.codec.codec(), &stored, plain_length)
-            .map(Bytes::from)
+            .map(|plain| (stored, Bytes::from(plain)))
             .map_err(|error| Error::object(format!("pack {}", found.pack.name), error))
     }
 

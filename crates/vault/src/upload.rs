@@ -201,6 +201,36 @@ impl Uploads {
         Ok(Commit::Done(appended.at.seq))
     }
 
+    /// Appends the `commit` of a session that makes no snapshot, with all that is not published yet.
+    pub(crate) fn commit_packs(&self) -> Result<()> {
+        let shared = &*self.inner.shared;
+        let mut unpublished = lock(&self.inner.unpublished);
+        let run = self.inner.put_run(&mut unpublished)?;
+        let needs = needs(run.as_ref());
+        let mut ledger = shared.ledger();
+        let appended = ledger.append(|state| {
+            // An earlier try may stand although its answer was lost.
+            let status = state.session(shared.session).map(|session| session.status);
+            if status == Some(SessionStatus::Committed) {
+                return Ok(None);
+            }
+            check_open(state, shared.session)?;
+            check_own(state, shared.session, &needs)?;
+            Ok::<_, Error>(Some(Draft::commit_packs(shared.session, needs.clone())))
+        });
+        if let Err(error) = appended {
+            unpublished.put_back(run);
+            return Err(error);
+        }
+        if let Some((name, run)) = run {
+            let mut index = shared.index.write().unwrap_or_else(PoisonError::into_inner);
+            // The packs are published, whatever becomes of the index: who needs the run fetches it.
+            let run = (name, &run);
+            let _ = index.add_run(&shared.index_context(), run, shared.session, ledger.state());
+        }
+        Ok(())
+    }
+
     /// Stops the threads and appends `abandon`, publishing first what is durable.
     pub(crate) fn abandon(mut self) -> Result<()> {
         let failed = self.wait().is_err();

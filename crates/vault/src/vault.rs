@@ -519,6 +519,11 @@ impl Vault {
         wanted.unwrap_or_else(|| self.keyring.domain())
     }
 
+    /// How long the stream of a full pack is.
+    pub(crate) fn full_stream_length(&self) -> u64 {
+        u64::from(self.config.pack_size).next_multiple_of(crypto::SEGMENT_PLAIN_BYTES as u64)
+    }
+
     fn pack_size(&self, wanted: Option<u32>) -> Result<u64> {
         let size = wanted.unwrap_or(self.config.pack_size);
         let (least, most) = (format::PACK_BYTES_MIN, format::PACK_BYTES_MAX);

@@ -339,6 +339,37 @@ impl Writer {
         }
     }
 
+    /// Ends the session without a snapshot: what it stored is published, and that was all its work.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub(crate) fn commit_packs(mut self) -> Result<Written> {
+        let Some(uploads) = &self.uploads else { return Ok(self.written()) };
+        let chunks = self.shared.unstored.load(Ordering::Relaxed);
+        if chunks > 0 {
+            uploads.check()?;
+            return Err(Error::Unstored { chunks });
+        }
+        self.finish_packs(uploads)?;
+        uploads.commit_packs()?;
+        if let Some(lock) = self.lock.take() {
+            lock.remove();
+        }
+        Ok(self.written())
+    }
+
+    /// Stores a frame as another pack holds it. Whoever calls has compared its bytes with the ids.
+    pub(crate) fn copy_frame(
+        &self,
+        codec: Codec,
+        stored: &[u8],
+        chunks: Vec<ChunkEntry>,
+    ) -> Result<()> {
+        let Some(first) = chunks.first() else { return Ok(()) };
+        self.shared.unstored.fetch_add(chunks.len() as u64, Ordering::Relaxed);
+        self.append(first.chunk.kind, codec, stored, chunks)
+    }
+
     /// Ends the session without a snapshot. What it published stays for the next one: all that was
     /// uploaded, when there was no error. Says what was done.
     ///
@@ -411,9 +442,23 @@ impl<'writer> Lane<'writer> {
             }
             return Ok(Stored { chunk, novelty: Novelty::Known });
         }
+        self.take(ChunkEntry { chunk, length: plaintext.len() as u32 }, plaintext)?;
+        Ok(Stored { chunk, novelty: Novelty::New })
+    }
+
+    /// Stores a chunk that is known, because the copy made here is to stay when others go. Whoever
+    /// calls has compared the bytes with the id.
+    pub(crate) fn store_again(&mut self, entry: ChunkEntry, plaintext: &[u8]) -> Result<()> {
+        self.writer.shared.unstored.fetch_add(1, Ordering::Relaxed);
+        self.take(entry, plaintext)
+    }
+
+    /// Compresses a chunk that was taken on, or lets it wait for company.
+    fn take(&mut self, entry: ChunkEntry, plaintext: &[u8]) -> Result<()> {
+        let kind = entry.chunk.kind;
+        let counters = &self.writer.shared.counters;
         counters.chunks_new.fetch_add(1, Ordering::Relaxed);
-        counters.bytes_new.fetch_add(length, Ordering::Relaxed);
-        let entry = ChunkEntry { chunk, length: plaintext.len() as u32 };
+        counters.bytes_new.fetch_add(u64::from(entry.length), Ordering::Relaxed);
         if plaintext.len() >= FRAME_BYTES_TARGET as usize {
             let (codec, stored) = self.compressor.compress(plaintext)?;
             self.writer.append(kind, codec, stored, vec![entry])?;
@@ -426,7 +471,7 @@ impl<'writer> Lane<'writer> {
                 self.flush_frame(kind)?;
             }
         }
-        Ok(Stored { chunk, novelty: Novelty::New })
+        Ok(())
     }
 
     /// Hands over what still waits for company.

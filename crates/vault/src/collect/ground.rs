@@ -3,7 +3,8 @@
 //! Taken once, under the ledger's lock, together with the index judged by the same state. Nothing
 //! newer comes in while the mark is under way. DESIGN §9.
 
-use std::collections::{BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::PoisonError;
 
 use crypto::{Digest, DomainId, SessionId, object_len};
@@ -11,7 +12,7 @@ use format::{Seq, VaultNames};
 use ledger::{PackStanding, SnapshotStanding, State};
 
 use super::{Work, is_closed};
-use crate::mark::{Care, CopyClass, Root, Unreachable};
+use crate::mark::{Care, CopyClass, CopyRank, Root, Unreachable};
 use crate::rules::Rule;
 use crate::table::TablePack;
 use crate::{Result, Rules};
@@ -28,12 +29,19 @@ pub(super) struct Ground {
     pub(super) trouble: Option<Seq>,
     /// Known packs that are not there whole.
     absent: HashSet<Digest>,
+    /// The `open` record of each session.
+    opened: HashMap<SessionId, Seq>,
     rules: Rules,
 }
 
 impl Ground {
-    /// How a pack's copies count.
-    pub(super) fn class(&self, pack: &TablePack, standing: PackStanding) -> CopyClass {
+    /// How a pack's copies count, and before which others.
+    pub(super) fn rank(&self, pack: &TablePack, standing: PackStanding) -> CopyRank {
+        let class = self.class(pack, standing);
+        CopyRank { class, opened: Reverse(self.opened.get(&pack.session).copied()) }
+    }
+
+    fn class(&self, pack: &TablePack, standing: PackStanding) -> CopyClass {
         let is_candidate = self.candidates.contains(&pack.name);
         let counts = match standing {
             PackStanding::Good => true,
@@ -81,7 +89,8 @@ impl Work<'_> {
         }
         let trouble = state.newest_trouble();
         let roots = roots(state, rules, &purged);
-        Ok(Ground { roots, stops, candidates, trouble, absent, rules })
+        let opened = state.sessions().map(|(id, session)| (id, session.opened)).collect();
+        Ok(Ground { roots, stops, candidates, trouble, absent, opened, rules })
     }
 
     /// Packs that a suspicion may name: of closed sessions, under nobody else's.

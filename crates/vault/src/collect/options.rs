@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use super::CompactionPlan;
+use crate::Fraction;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How a collection works. All spans are comfort: safety depends on none.
@@ -22,6 +25,8 @@ pub struct CollectOptions {
     pub broken_off_grace: Duration,
     /// More small index runs of one domain than this are merged.
     pub small_runs_max: usize,
+    /// How packs are compacted before the dead ones are condemned; `None`: not at all.
+    pub compact: Option<CompactOptions>,
 }
 
 impl Default for CollectOptions {
@@ -33,7 +38,26 @@ impl Default for CollectOptions {
             abandon_after: DAY,
             broken_off_grace: 7 * DAY,
             small_runs_max: 32,
+            compact: None,
         }
+    }
+}
+
+/// Which packs are rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactOptions {
+    /// A pack is worth it when less than this part of its chunks' bytes is live.
+    pub max_live: Fraction,
+    /// So many live bytes are moved at most; `None`: as many as there are.
+    pub max_moved: Option<u64>,
+    /// When a domain has more small packs of one kind than this, all of them are merged. A pack is
+    /// small below an eighth of a full one.
+    pub small_packs_max: usize,
+}
+
+impl Default for CompactOptions {
+    fn default() -> Self {
+        Self { max_live: Fraction::HALF, max_moved: None, small_packs_max: 32 }
     }
 }
 
@@ -53,4 +77,8 @@ pub trait CollectProgress: Sync {
     fn marked(&self, nodes: u64);
     /// An object was deleted.
     fn deleted(&self, name: &str, bytes: u64);
+    /// This is going to be compacted; told before anything is.
+    fn planned(&self, _plan: &CompactionPlan) {}
+    /// So many more bytes of live chunks were moved.
+    fn moved(&self, _bytes: u64) {}
 }

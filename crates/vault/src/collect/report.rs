@@ -5,6 +5,8 @@
 use crypto::{Digest, DomainId, SessionId};
 use places::{ObjectName, Time};
 
+use super::Compaction;
+
 /// What a collection did; a rehearsal, what it would do.
 #[derive(Clone, Debug, Default)]
 pub struct Collection {
@@ -38,9 +40,10 @@ pub struct Collection {
     pub stopped: Vec<StoppedDomain>,
     /// Missing chunks of written-off snapshots that were passed over.
     pub passed_over: u64,
-    /// Packs of which a quarter or more is dead, the deadest first: what a compaction would
-    /// rewrite.
+    /// Packs a quarter of whose chunks' bytes or more is dead, the deadest first.
     pub half_dead: Vec<HalfDead>,
+    /// What was compacted, when that was asked for.
+    pub compaction: Option<Compaction>,
 }
 
 impl Collection {

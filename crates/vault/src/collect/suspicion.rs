@@ -28,11 +28,12 @@ enum Round {
 }
 
 /// What a mark found.
-struct Marked {
-    reach: Reach,
-    used: BTreeMap<Digest, PackUse>,
+pub(super) struct Marked {
+    pub(super) reach: Reach,
+    /// How much of each pack is reached.
+    pub(super) used: BTreeMap<Digest, PackUse>,
     /// The index's state of order in which the reach's ordinals mean something.
-    order: u64,
+    pub(super) order: u64,
 }
 
 impl Work<'_> {
@@ -56,6 +57,7 @@ impl Work<'_> {
             return Ok(Round::Again);
         }
         self.report(&marked);
+        self.rehearse_compaction(&marked);
         let looks_dead = self.look_dead(&ground, &marked)?;
         self.found.suspected = looks_dead.len() as u64;
         if self.is_rehearsal() {
@@ -129,7 +131,7 @@ impl Work<'_> {
     }
 
     /// Walks from all roots, going on from what was remembered where that still holds.
-    fn mark(&mut self, ground: &Ground) -> Result<Marked> {
+    pub(super) fn mark(&mut self, ground: &Ground) -> Result<Marked> {
         let remembered = match self.vault.rules() {
             Rules::ALL => remembered::load(self.vault, &ground.roots),
             _ => None,
@@ -167,13 +169,13 @@ impl Work<'_> {
         let marker =
             Marker { index: &index, chunks: &reader, at_once, cancel: self.cancel, heard: &heard };
         reach.walk(&marker, &ground.roots)?;
-        let class = |pack: &_, standing| ground.class(pack, standing);
-        let used = tally(&index, &reach, &class, (at_once, self.cancel))?;
+        let rank = |pack: &_, standing| ground.rank(pack, standing);
+        let used = tally(&index, &reach, &rank, (at_once, self.cancel))?;
         Ok(Marked { reach, used, order: index.reordered() })
     }
 
     /// Whether a mark failed and another's condemnation meanwhile may be why.
-    fn has_moved(&mut self, marked: &Marked, ground: &Ground) -> Result<bool> {
+    pub(super) fn has_moved(&mut self, marked: &Marked, ground: &Ground) -> Result<bool> {
         if marked.reach.stops().is_empty() {
             return Ok(false);
         }
@@ -241,7 +243,7 @@ impl Work<'_> {
         Ok(closed)
     }
 
-    fn remember(&mut self, ground: &Ground, marked: &Marked) {
+    pub(super) fn remember(&mut self, ground: &Ground, marked: &Marked) {
         if self.vault.rules() == Rules::ALL && marked.reach.is_whole() {
             remembered::keep(self.vault, &ground.roots, &marked.reach, marked.order);
         }
@@ -265,7 +267,7 @@ impl Work<'_> {
         let mut half_dead = Vec::new();
         let stops = marked.reach.stops();
         for (pack, used) in &marked.used {
-            let PackUse { domain, live_bytes, total_bytes, .. } = *used;
+            let PackUse { domain, live_bytes, held_bytes, total_bytes, .. } = *used;
             if stops.contains_key(&domain) {
                 continue;
             }
@@ -275,7 +277,7 @@ impl Work<'_> {
             sum.packs += 1;
             sum.live_bytes += live_bytes;
             sum.dead_bytes += total_bytes - live_bytes;
-            if used.live_chunks > 0 && live_bytes <= total_bytes / 4 * 3 {
+            if used.live_chunks > 0 && live_bytes <= held_bytes / 4 * 3 {
                 half_dead.push(HalfDead { pack: *pack, domain, live_bytes, total_bytes });
             }
         }

@@ -149,8 +149,8 @@ fn with_context<T>(work: impl FnOnce(&IndexContext<'_>) -> T) -> T {
     work(&IndexContext { place: &place, keyring: &keyring, home: &home, entropy: &entropy })
 }
 
-fn all_kept(_: &crate::table::TablePack, _: PackStanding) -> CopyClass {
-    CopyClass::Kept
+fn all_kept(_: &crate::table::TablePack, _: PackStanding) -> CopyRank {
+    CopyClass::Kept.into()
 }
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -196,7 +196,8 @@ fn of_two_copies_the_one_that_stays_anyway_counts_and_of_two_candidates_exactly_
         let live = |candidates: &[Digest]| {
             let class = |pack: &crate::table::TablePack, _: PackStanding| {
                 let is_candidate = candidates.contains(&pack.name);
-                if is_candidate { CopyClass::Candidate } else { CopyClass::NotCounted }
+                let class = if is_candidate { CopyClass::Candidate } else { CopyClass::NotCounted };
+                CopyRank::from(class)
             };
             let used = tally(&index, &reach, &class, (4, &GO)).unwrap();
             names.map(|name| used[&name].live_chunks)

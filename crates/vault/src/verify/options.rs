@@ -27,6 +27,8 @@ pub struct Fraction(u32);
 impl Fraction {
     /// All of it.
     pub const WHOLE: Self = Self(1_000_000);
+    /// Half of it.
+    pub const HALF: Self = Self(500_000);
 
     /// So many millionths: 1 to 1,000,000.
     pub const fn from_millionths(millionths: u32) -> Option<Self> {
