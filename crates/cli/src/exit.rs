@@ -307,6 +307,9 @@ fn vault_hint(error: &VaultError) -> Option<&'static str> {
         VaultError::RoleMayNot { .. } => {
             "use the owner's key or a collector's (`strongroom key export --role collector`)"
         }
+        VaultError::MayNotCompact { .. } => {
+            "use the owner's key, or leave --compact out: a collector's key deletes whole packs"
+        }
         VaultError::Closed { .. } => "run the command again: what was stored is kept",
         VaultError::Config { .. } => {
             "bring the object `config` back from a copy of the vault, then run it again"

@@ -159,6 +159,10 @@ impl VerifyProgress for Meter {
 }
 
 impl CollectProgress for Meter {
+    fn moved(&self, bytes: u64) {
+        self.bytes_done(bytes);
+    }
+
     fn marked(&self, nodes: u64) {
         self.files_done(nodes);
     }
@@ -221,6 +225,7 @@ impl Reading {
 /// A meter that is shown until this is dropped.
 pub(crate) struct Display {
     meter: Arc<Meter>,
+    style: Option<Style>,
     drawer: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -228,7 +233,8 @@ impl Display {
     /// Begins to show. `what` is counted, such as `files`; `total` is in bytes, where it is known.
     pub(crate) fn start(context: &Context, what: &'static str, total: Option<u64>) -> Self {
         let meter = Arc::new(Meter::new(total));
-        let drawer = style(context).and_then(|style| {
+        let style = style(context);
+        let drawer = style.and_then(|style| {
             let (stop, stopped) = channel();
             let meter = meter.clone();
             let draw = move || {
@@ -243,7 +249,7 @@ impl Display {
             };
             Some((stop, std::thread::Builder::new().name("progress".into()).spawn(draw).ok()?))
         });
-        Self { meter, drawer }
+        Self { meter, style, drawer }
     }
 
     /// What the work counts into.
@@ -254,6 +260,11 @@ impl Display {
     /// The same, for who outlives the work.
     pub(crate) fn shared_meter(&self) -> Arc<Meter> {
         self.meter.clone()
+    }
+
+    /// Makes room on the terminal for a line of text.
+    pub(crate) fn make_room(&self) {
+        self.style.into_iter().for_each(Style::end);
     }
 }
 

@@ -85,12 +85,13 @@ pub use places::{
 };
 pub use vault::{
     Amount, ChunkTotals, CollectMode, CollectOptions, CollectProgress, Collection, Committed,
-    Components, Compression, CreateOptions, Damage, DomainChoice, DomainUse, Error as VaultError,
-    ErrorKind as VaultErrorKind, Floor, Folders, Forgotten, Fraction, GroupBy, HalfDead, HurtPath,
-    Inventory, KeepReason, KeptObject, LeftAloneReason, Merged, Paranoia, Period, Planned,
-    Protection, Reader, Reading, Removed, Repair, RepairMode, RepairOptions, Reported, Reporting,
-    Retention, Snapshot, SnapshotStanding, Source, Stages, Step as RepairStep, StepOutcome,
-    StoppedDomain, StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UtcOffset, Vault, Verdict,
-    Verification, VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names,
-    is_incomplete, open_slot, read_config, slots, verify_keyless,
+    CompactOptions, Compaction, CompactionPlan, Components, Compression, CreateOptions, Damage,
+    DomainChoice, DomainUse, Error as VaultError, ErrorKind as VaultErrorKind, Floor, Folders,
+    Forgotten, Fraction, GroupBy, HalfDead, HurtPath, Inventory, KeepReason, KeptObject,
+    LeftAloneReason, Merged, Paranoia, Period, Planned, Protection, Reader, Reading, Removed,
+    Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Snapshot, SnapshotStanding,
+    Source, Stages, Step as RepairStep, StepOutcome, StoppedDomain, StoredChunks,
+    TRASH_DAYS_DEFAULT, TagEdit, UnmovedPack, UtcOffset, Vault, Verdict, Verification,
+    VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names, is_incomplete,
+    open_slot, read_config, slots, verify_keyless,
 };

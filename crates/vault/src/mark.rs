@@ -36,7 +36,7 @@ use crate::reader::Reader;
 use crate::writer::lock;
 use crate::{Error, ErrorKind, Result};
 
-pub(crate) use tally::{CopyClass, CopyRank, PackUse, chosen_in, tally};
+pub(crate) use tally::{CopyClass, CopyRank, PackUse, chosen_in, stored_share, tally};
 
 /// Where a walk begins.
 #[derive(Clone, Copy, Debug)]

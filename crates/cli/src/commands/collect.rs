@@ -1,25 +1,35 @@
 //! `collect`: frees what no snapshot needs any more.
 //!
 //! What waits, what the place kept and what stopped are results, told with what was freed; a domain
-//! that could not be marked ends the run with exit code 4. DESIGN.md §9.
+//! that could not be marked ends the run with exit code 4. With `--compact`, what is going to be
+//! rewritten is said before it is. DESIGN.md §9.
+
+mod compaction;
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use strongroom::{CollectMode, CollectOptions, Collection, DomainId, Removed, TRASH_DAYS_DEFAULT};
+use strongroom::{
+    CollectMode, CollectOptions, Collection, CompactOptions, DomainId, Fraction, Removed,
+    TRASH_DAYS_DEFAULT,
+};
 
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
+use crate::hooks::{HookArgs, Hooks};
 use crate::output::{Fields, Remark, Report, fields, short};
 use crate::progress::Display;
-use crate::{sizes, time};
+use crate::{quantities, sizes, time};
 
 /// Empties the trash and frees what no snapshot needs.
 ///
 /// Snapshots that lay in the trash long enough are gone for good. Packs that no snapshot needs are
 /// condemned, and deleted by the first run after the reader grace; small index runs are merged;
 /// sessions that said nothing for a day are abandoned, and what interrupted work left is removed.
+///
+/// With --compact, live chunks first leave packs that are half dead or small, which are then
+/// condemned too: that needs the owner's key, and for a while the space of what moves.
 ///
 /// It runs beside backups, may be stopped at any moment, and goes on when it is run again. Needs
 /// the key of the owner or a collector.
@@ -34,26 +44,51 @@ pub(crate) struct Args {
     /// How long what is condemned stays for those who are reading, such as 12h; 0 deletes at once
     #[arg(long, value_name = "SPAN", default_value = "24h")]
     reader_grace: String,
+    /// Move live chunks out of packs that are half dead, and merge small packs when they are many
+    #[arg(long)]
+    compact: bool,
+    /// Compact packs of which less than this share lives
+    #[arg(long, value_name = "SHARE", value_parser = quantities::parse_share)]
+    #[arg(default_value = "50%", requires = "compact")]
+    compact_below: Fraction,
+    /// Move no more than this, such as 10GiB, the emptiest packs first [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse, requires = "compact")]
+    compact_limit: Option<u64>,
+    #[command(flatten)]
+    hooks: HookArgs,
 }
 
 /// Collects.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Collected> {
+    let known = fields(json!({ "dry_run": args.dry_run, "compact": args.compact }));
+    let hooks = Hooks::new(&args.hooks, context, "collect", &known);
+    hooks.around(context, || collect(args, context))
+}
+
+fn collect(args: &Args, context: &Context) -> Result<Collected> {
     let reader_grace = match args.reader_grace.as_str() {
         "0" => Duration::ZERO,
         span => time::parse_duration(span).map_err(|message| {
             Failure::usage(message, "give --reader-grace such a span, or 0 to delete at once")
         })?,
     };
+    let compact = args.compact.then(|| CompactOptions {
+        max_live: args.compact_below,
+        max_moved: args.compact_limit,
+        ..CompactOptions::default()
+    });
     let options = CollectOptions {
         mode: if args.dry_run { CollectMode::Rehearse } else { CollectMode::Collect },
         trash: Duration::from_secs(u64::from(args.trash_days) * 24 * 3600),
         reader_grace,
+        compact,
         ..CollectOptions::default()
     };
     let access = if args.dry_run { Access::Read } else { Access::Append };
     let mut vault = context.open(access)?;
     let display = Display::start(context, "objects", None);
-    let found = vault.collect(&options, display.meter(), context.signals.stop());
+    let progress = compaction::Announcing::new(&display, context, args.dry_run);
+    let found = vault.collect(&options, &progress, context.signals.stop());
     let elapsed = display.meter().elapsed();
     drop(display);
     // A cancelled collection says so in words of its own.
@@ -83,6 +118,9 @@ impl Report for Collected {
         line(found.abandoned.len() as u64, "session", "abandoned: silent for a day")?;
         line(found.cleared, "suspicion", "cleared that somebody left behind")?;
         line(found.merged.runs, "index run", "merged")?;
+        if let Some(compaction) = &found.compaction {
+            compaction::write_text(compaction, self.dry_run, out)?;
+        }
         let condemned = &found.condemned;
         if condemned.objects > 0 {
             writeln!(out, "{} {would}condemned: no snapshot needs them", show(condemned, "pack"))?;
@@ -160,12 +198,15 @@ impl Report for Collected {
             })).collect::<Vec<_>>(),
             "passed_over": found.passed_over,
             "half_dead_packs": found.half_dead.len(),
+            "compaction": found.compaction.as_ref().map(compaction::object),
             "seconds": self.elapsed.as_secs_f64(),
         }))
     }
 
     fn exit(&self) -> Exit {
-        match (self.found.stopped.is_empty(), self.found.kept.is_empty()) {
+        let compaction = self.found.compaction.as_ref();
+        let all_moved = compaction.is_none_or(|compaction| compaction.unmoved.is_empty());
+        match (self.found.stopped.is_empty() && all_moved, self.found.kept.is_empty()) {
             (false, _) => Exit::Tampered,
             (true, false) => Exit::Incomplete,
             (true, true) => Exit::Done,
@@ -192,6 +233,9 @@ impl Report for Collected {
                 true => last,
                 false => last.hint("run it again when the place lets them go; nothing is lost"),
             });
+        }
+        if let Some(compaction) = &self.found.compaction {
+            remarks.extend(compaction::remarks(compaction));
         }
         for stopped in &self.found.stopped {
             let reached =

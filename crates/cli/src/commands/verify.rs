@@ -13,6 +13,7 @@ use strongroom::{
 
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
+use crate::hooks::{HookArgs, Hooks};
 use crate::output::{Fields, Remark, Report, fields, put_path, short, show_path};
 use crate::progress::Display;
 use crate::{quantities, sizes};
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     /// Append nothing to the ledger: neither that packs are lost nor that they came back
     #[arg(long)]
     no_report: bool,
+    #[command(flatten)]
+    hooks: HookArgs,
 }
 
 impl Args {
@@ -71,6 +74,12 @@ impl Args {
 
 /// Verifies.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Verified> {
+    let known = fields(json!({ "depth": args.depth() }));
+    let hooks = Hooks::new(&args.hooks, context, "verify", &known);
+    hooks.around(context, || verify(args, context))
+}
+
+fn verify(args: &Args, context: &Context) -> Result<Verified> {
     let stop = context.signals.stop();
     if args.coverage.is_some() && context.folders()?.state.is_none() {
         return Err(Failure::usage(

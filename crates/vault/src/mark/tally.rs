@@ -253,7 +253,7 @@ impl Pass<'_> {
 }
 
 /// A chunk's part of its frame as it is stored.
-fn stored_share(entry: &TableEntry) -> u64 {
+pub(crate) fn stored_share(entry: &TableEntry) -> u64 {
     let frame = entry.frame;
     let share = u64::from(frame.stored_length) * u64::from(entry.length);
     share.div_ceil(u64::from(frame.plain_length.max(1))).max(1)

@@ -17,6 +17,7 @@ use places::Clock;
 
 use super::*;
 
+mod compaction;
 mod crashes;
 mod protocol;
 mod random;
@@ -33,6 +34,13 @@ impl CollectProgress for Quiet {
 /// Everything at once: no trash, no grace.
 fn at_once() -> CollectOptions {
     CollectOptions { trash: Duration::ZERO, reader_grace: Duration::ZERO, ..Default::default() }
+}
+
+/// Everything at once, and as much compacted as can be.
+fn compacting() -> CollectOptions {
+    let compact =
+        CompactOptions { max_live: Fraction::WHOLE, small_packs_max: 1, ..Default::default() };
+    CollectOptions { compact: Some(compact), ..at_once() }
 }
 
 fn try_collect(vault: &mut Vault, options: &CollectOptions) -> Result<Collection> {

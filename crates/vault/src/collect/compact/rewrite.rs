@@ -17,7 +17,7 @@ use super::{Moving, UnmovedPack};
 use crate::collect::Work;
 use crate::compression::Paranoia;
 use crate::index::Found;
-use crate::mark::{in_parallel, is_damage};
+use crate::mark::{in_parallel, is_damage, stored_share};
 use crate::table::TableEntry;
 use crate::writer::{Lane, WriteOptions, Writer};
 use crate::{Reader, Result};
@@ -109,16 +109,18 @@ impl Work<'_> {
         gave: Gave,
         missing: &mut Missing,
     ) -> Result<()> {
-        let all: u64 = frame.iter().map(|(_, entry)| u64::from(entry.length)).sum();
-        let mut lacking = (0, 0);
+        let mut moved: Vec<u64> = frame.iter().map(|(_, entry)| stored_share(entry)).collect();
         match gave {
             Gave::Whole(codec, stored, chunks) => writer.copy_frame(codec, &stored, chunks)?,
             Gave::Chunks(chunks) => {
-                for ((pack, _), (entry, bytes)) in frame.iter().zip(chunks) {
+                moved.clear();
+                for ((pack, at), (entry, bytes)) in frame.iter().zip(chunks) {
                     match bytes {
-                        Ok(bytes) => lane.store_again(entry, &bytes)?,
+                        Ok(bytes) => {
+                            lane.store_again(entry, &bytes)?;
+                            moved.push(stored_share(at));
+                        }
                         Err(reason) => {
-                            lacking = (lacking.0 + 1, lacking.1 + u64::from(entry.length));
                             let before = missing.get(pack).map_or(0, |(chunks, _)| *chunks);
                             missing.insert(*pack, (before + 1, reason));
                         }
@@ -126,13 +128,11 @@ impl Work<'_> {
                 }
             }
         }
-        let Some((_, first)) = frame.first() else { return Ok(()) };
-        let stored = u64::from(first.frame.stored_length) * (all - lacking.1)
-            / u64::from(first.frame.plain_length.max(1));
+        let bytes = moved.iter().sum();
         let compaction = self.compaction();
-        compaction.chunks += frame.len() as u64 - lacking.0;
-        compaction.moved_bytes += stored;
-        self.progress.moved(stored);
+        compaction.chunks += moved.len() as u64;
+        compaction.moved_bytes += bytes;
+        self.progress.moved(bytes);
         Ok(())
     }
 

@@ -21,7 +21,7 @@ fn dying(world: &World, number: u64, fault: Fault) -> (Arc<dyn Place>, Arc<Atomi
 }
 
 /// Runs a collection that dies at every change in turn; whoever comes next must finish it.
-fn die_at_every_change(fault: &Fault) {
+fn die_at_every_change(fault: &Fault, options: CollectOptions) {
     let world = World::new(230);
     let mut vault = world.open();
     let mut wanted = BTreeMap::new();
@@ -29,10 +29,17 @@ fn die_at_every_change(fault: &Fault) {
         let contents = files([number, number + 1]);
         wanted.insert(back_up_tree(&mut vault, &contents), contents);
     }
-    let gone = back_up_tree(&mut vault, &files(50..53));
+    let gone = back_up_tree(&mut vault, &files(50..56));
+    if options.compact.is_some() {
+        let contents = files(50..52);
+        wanted.insert(back_up_tree(&mut vault, &contents), contents);
+    }
     forget(&mut vault, gone);
-    let options = CollectOptions { small_runs_max: 2, ..at_once() };
-    let bundle = vault.issue_bundle(Role::Collector, DomainChoice::Default, "gc").unwrap();
+    let options = CollectOptions { small_runs_max: 2, ..options };
+    let bundle = match options.compact {
+        None => vault.issue_bundle(Role::Collector, DomainChoice::Default, "gc").unwrap(),
+        Some(_) => Bundle::decode(&world.bundle.encode()).unwrap(),
+    };
     let open = |place: Arc<dyn Place>, host: &str| {
         world.open_with(place, host, Bundle::decode(&bundle.encode()).unwrap())
     };
@@ -52,6 +59,8 @@ fn die_at_every_change(fault: &Fault) {
         world.clock.advance(8 * DAY);
         let found = collect(&mut other, &options);
 
+        let left = found.compaction.as_ref().map(|compaction| compaction.plan.packs);
+        assert_eq!(left.unwrap_or_default(), 0, "{number}: {found:?}");
         assert!(found.stopped.is_empty() && found.kept.is_empty(), "{number}: {found:?}");
         world.expect_whole(&wanted);
         let state = other.ledger().state().clone();
@@ -67,10 +76,20 @@ fn die_at_every_change(fault: &Fault) {
 
 #[test]
 fn a_collection_that_dies_before_any_change_is_finished_by_the_next() {
-    die_at_every_change(&Fault::CrashBefore);
+    die_at_every_change(&Fault::CrashBefore, at_once());
 }
 
 #[test]
 fn a_collection_that_dies_after_any_change_is_finished_by_the_next() {
-    die_at_every_change(&Fault::CrashAfter);
+    die_at_every_change(&Fault::CrashAfter, at_once());
+}
+
+#[test]
+fn a_compaction_that_dies_before_any_change_is_finished_by_the_next() {
+    die_at_every_change(&Fault::CrashBefore, compacting());
+}
+
+#[test]
+fn a_compaction_that_dies_after_any_change_is_finished_by_the_next() {
+    die_at_every_change(&Fault::CrashAfter, compacting());
 }

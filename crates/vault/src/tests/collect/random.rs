@@ -100,6 +100,8 @@ struct Others {
     at_work: Option<(Writer, Vec<Vec<u8>>, ChunkRef)>,
     oracle: Oracle,
     steps_left: u32,
+    /// How other collections work.
+    others: CollectOptions,
 }
 
 impl Others {
@@ -134,7 +136,7 @@ impl Others {
             }
             4 => {
                 // Another collection, which may find that this one moved its ground.
-                let _ = collect(&mut self.vaults[which], &at_once());
+                let _ = collect(&mut self.vaults[which], &self.others);
             }
             _ => {
                 let keep = CollectOptions { trash: 30 * DAY, ..CollectOptions::default() };
@@ -169,7 +171,7 @@ impl Others {
     }
 }
 
-fn run(seed: u64) {
+fn run(seed: u64, options: CollectOptions) {
     let world = World::new(1000 + seed);
     let oracle = Oracle::default();
     let mut dice = Dice(seed);
@@ -179,7 +181,9 @@ fn run(seed: u64) {
         let id = back_up_tree(vault, &contents);
         oracle.lock().unwrap().insert(id, contents);
     }
-    let mut others = Others { dice, vaults, at_work: None, oracle: oracle.clone(), steps_left: 12 };
+    let (at_work, steps_left) = (None, 12);
+    let mut others =
+        Others { dice, vaults, at_work, oracle: oracle.clone(), steps_left, others: options };
     let place = Interrupted {
         inner: world.place.clone(),
         meanwhile: Mutex::new(Box::new(move || others.step())),
@@ -187,7 +191,7 @@ fn run(seed: u64) {
     let place: Arc<dyn Place> = Arc::new(place);
     let mut collector = world.open_at(place, "collector");
     for _ in 0..4 {
-        let found = collect(&mut collector, &at_once());
+        let found = collect(&mut collector, &options);
         assert!(found.stopped.is_empty(), "seed {seed}: {:?}", found.stopped);
         let wanted = oracle.lock().unwrap().clone();
         world.expect_whole(&wanted);
@@ -197,6 +201,13 @@ fn run(seed: u64) {
 #[test]
 fn nothing_live_is_ever_deleted_whatever_happens_between_any_two_steps() {
     for seed in 0..12 {
-        run(seed);
+        run(seed, at_once());
+    }
+}
+
+#[test]
+fn nothing_live_is_lost_when_packs_are_compacted_between_any_two_steps() {
+    for seed in 100..108 {
+        run(seed, compacting());
     }
 }
