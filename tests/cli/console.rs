@@ -36,6 +36,7 @@ cases! {
     backup_refuses
     bench
     collect
+    compact
     completions
     config
     diff

@@ -51,6 +51,7 @@ pub(super) fn write_text(
 ) -> io::Result<()> {
     let plan = &compaction.plan;
     match (plan.packs, is_rehearsal) {
+        (0, _) if plan.left_packs > 0 => {}
         (0, _) => writeln!(out, "no pack is worth compacting")?,
         (_, true) => writeln!(out, "{} would be compacted: {}", packs(plan), gain(plan))?,
         (_, false) => {
@@ -62,8 +63,9 @@ pub(super) fn write_text(
         }
     }
     if plan.left_packs > 0 {
-        let left = sizes::plural(plan.left_packs, "more pack");
-        writeln!(out, "{left} beyond --compact-limit: for the next run")?;
+        let are = if plan.left_packs == 1 { "is" } else { "are" };
+        let left = sizes::plural(plan.left_packs, "pack");
+        writeln!(out, "{left} {are} worth it too and beyond --compact-limit")?;
     }
     Ok(())
 }
