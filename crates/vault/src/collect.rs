@@ -51,8 +51,9 @@ impl Vault {
     /// May be stopped at any moment and run again, beside backups and other collections.
     ///
     /// # Errors
-    /// [`Error::RoleMayNot`]; [`Error::MayNotCompact`] with any key but the owner's; errors of the place and the ledger; [`Error::Stopped`] when it is
-    /// cancelled. A domain that could not be marked is no error but part of the [`Collection`].
+    /// [`Error::RoleMayNot`]; [`Error::MayNotCompact`] with any key but the owner's; errors of the
+    /// place and the ledger; [`Error::Stopped`] when it is cancelled. A
+    /// domain that could not be marked is no error but part of the [`Collection`].
     pub fn collect(
         &mut self,
         options: &CollectOptions,

@@ -201,7 +201,8 @@ impl Uploads {
         Ok(Commit::Done(appended.at.seq))
     }
 
-    /// Appends the `commit` of a session that makes no snapshot, with all that is not published yet.
+    /// Appends the `commit` of a session that makes no snapshot, with all that is not published
+    /// yet.
     pub(crate) fn commit_packs(&self) -> Result<()> {
         let shared = &*self.inner.shared;
         let mut unpublished = lock(&self.inner.unpublished);

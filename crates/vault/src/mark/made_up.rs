@@ -20,7 +20,7 @@ use format::{ChunkId, ChunkKind, ChunkRef, RecipeItem, RecipeNode};
 use ledger::PackStanding;
 use places::MemoryPlace;
 
-use super::{Care, CopyClass, Marker, Reach, ReadChunks, Root, tally};
+use super::{Care, CopyClass, CopyRank, Marker, Reach, ReadChunks, Root, tally};
 use crate::home::Home;
 use crate::index::{Found, Index, IndexContext, SHARD_ENTRIES, make_shard};
 use crate::table::{FrameCodec, FramePlace, Prefix, TableBuilder, TableEntry, TablePack};
@@ -112,7 +112,7 @@ impl MadeUpVault {
             if let Some((_, stop)) = reach.stops().pop_first() {
                 return Err(Error::object("a made-up vault", stop.reason));
             }
-            let class = |_: &TablePack, _: PackStanding| CopyClass::Candidate;
+            let class = |_: &TablePack, _: PackStanding| CopyRank::from(CopyClass::Candidate);
             let used = tally(&index, &reach, &class, (2, &cancel))?;
             let dead = used.values().filter(|pack| pack.live_chunks == 0);
             Ok(MadeUpMark {

@@ -176,6 +176,9 @@ impl CountedTable {
     }
 }
 
+/// Hears all copies of a chunk, and which one was chosen, if any.
+type Hear<'a, O> = dyn Fn(&[Placed], Option<&Placed>, &mut O) + Sync + 'a;
+
 struct Pass<'a> {
     index: &'a Index,
     reach: &'a Reach,
@@ -190,7 +193,7 @@ impl Pass<'_> {
         &self,
         at_once: usize,
         cancel: &AtomicBool,
-        hear: &(dyn Fn(&[Placed], Option<&Placed>, &mut O) + Sync),
+        hear: &Hear<'_, O>,
     ) -> Result<Vec<O>> {
         let prefixes: Vec<Prefix> =
             Prefix::all(self.index.pass_bits(self.reach.layout())).collect();

@@ -1,4 +1,6 @@
 //! What `collect --compact` says: the plan before anything moves, then what was done.
+//!
+//! Of a rehearsal the plan is the result; else it is a note, and the result is what moved.
 
 use std::io::{self, Write};
 

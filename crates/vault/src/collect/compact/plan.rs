@@ -94,7 +94,7 @@ pub(super) fn select(
         small_packs: only_small,
         total_bytes: total(|used| used.total_bytes),
         moved_bytes: total(|used| used.live_bytes),
-        new_bytes: sums(&worth).iter().map(|(_, sum)| sum.new_bytes(stream_length)).sum(),
+        new_bytes: sums(&worth).values().map(|sum| sum.new_bytes(stream_length)).sum(),
         left_packs,
     };
     Selection { plan, packs: worth }
@@ -169,7 +169,8 @@ mod tests {
     }
 
     fn plan(packs: &[PackUse], options: CompactOptions) -> CompactionPlan {
-        let names: Vec<_> = (0..packs.len()).map(|n| Digest::of(&n.to_le_bytes())).collect();
+        let names = (0_u64..).map(|n| Digest::of(&n.to_le_bytes())).take(packs.len());
+        let names: Vec<_> = names.collect();
         let packs: Vec<_> = names.iter().zip(packs).collect();
         select(&packs, options, FULL).plan
     }

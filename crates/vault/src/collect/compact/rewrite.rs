@@ -136,8 +136,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Reports the packs of which something is missing, unless somebody deleted them meanwhile: then
-    /// nothing needed it any more.
+    /// Reports the packs of which something is missing, unless somebody deleted them meanwhile:
+    /// then nothing needed it any more.
     fn note_missing(&mut self, moving: &Moving, missing: Missing) -> Result<()> {
         if missing.is_empty() {
             return Ok(());

@@ -1,4 +1,7 @@
 //! Compaction: live chunks leave half-dead and small packs, and nothing else changes.
+//!
+//! Most of each vault here is dead, or in packs that hardly hold anything. What a test expects is
+//! seen from outside: packs in the place, and every byte of every snapshot.
 
 use super::*;
 
