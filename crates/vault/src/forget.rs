@@ -153,7 +153,7 @@ impl Vault {
             check_label("the tag", tag)?;
         }
         let described = self.snapshot(snapshot)?;
-        let own = described.descriptor.map(|descriptor| descriptor.tags).unwrap_or_default();
+        let own = described.descriptor.as_ref().map(plain_tags).unwrap_or_default();
         let mut result = Vec::new();
         self.ledger().append(|state| {
             let found = known(state, snapshot)?;

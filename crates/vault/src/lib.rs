@@ -18,6 +18,7 @@ mod home;
 mod index;
 mod keys;
 mod mark;
+mod origin;
 mod pack_builder;
 mod pack_source;
 mod reader;
@@ -54,6 +55,7 @@ pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
 #[doc(hidden)]
 pub use mark::made_up::{MadeUpMark, MadeUpVault};
+pub use origin::{Origin, tags_of_copy};
 pub use reader::{Location, Nodes, Reader};
 pub use repair::{
     INCOMPLETE_TAG, Repair, RepairMode, RepairOptions, Step, StepOutcome, is_incomplete,

@@ -15,6 +15,7 @@ use places::{ErrorKind as PlaceErrorKind, Time};
 use crate::config::read_config;
 use crate::home::{Folders, HeadMemory, Home, SessionLock, remove_leftover};
 use crate::index::{Index, IndexContext};
+use crate::origin::plain_tags;
 use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
@@ -64,7 +65,8 @@ pub struct Snapshot {
     pub forgotten: Option<Forgotten>,
     /// Whether nobody may forget or purge it.
     pub held: bool,
-    /// Its tags in force: the newest `tag` record's, else its descriptor's. Sorted, each once.
+    /// Its tags in force: the newest `tag` record's, else its descriptor's. Sorted, each once;
+    /// without the marks of a copy.
     pub tags: Vec<String>,
     /// What it is of; `None` when this role cannot open it, or it is damaged.
     pub descriptor: Option<Descriptor>,
@@ -663,7 +665,7 @@ fn described(
     descriptor: Option<Descriptor>,
 ) -> Snapshot {
     let tags = match (&snapshot.tags, &descriptor) {
-        (None, Some(descriptor)) => descriptor.tags.clone(),
+        (None, Some(descriptor)) => plain_tags(descriptor),
         (tags, _) => tags.clone().unwrap_or_default(),
     };
     Snapshot { descriptor, tags, ..undescribed(id, snapshot) }
