@@ -11,11 +11,11 @@
 mod assemble;
 mod base;
 mod batch;
-mod content;
+pub(crate) mod content;
 mod options;
 mod pass;
-mod read;
-mod share;
+pub(crate) mod read;
+pub(crate) mod share;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -77,7 +77,7 @@ pub fn backup_stream(
 }
 
 /// How often a walk is repeated, and how often a session is begun anew, before giving up.
-const ATTEMPTS_MAX: u32 = 4;
+pub(crate) const ATTEMPTS_MAX: u32 = 4;
 
 struct Archiver<'a> {
     options: &'a BackupOptions,
@@ -247,7 +247,7 @@ impl Run<'_> {
 }
 
 /// The rule by which file trees of this vault are divided into nodes.
-fn boundary(writer: &Writer) -> Boundary {
+pub(crate) fn boundary(writer: &Writer) -> Boundary {
     let (leaf, interior) = writer.trees().files;
     Boundary::new(writer.tree_key(), leaf, interior)
 }

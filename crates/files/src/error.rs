@@ -123,6 +123,16 @@ pub enum Error {
         /// What is the matter with it.
         reason: String,
     },
+    /// Snapshots were to be copied to where they are.
+    #[error(
+        "the snapshots to copy are the target's own: both are domain {domain} of vault {vault}"
+    )]
+    SameDomain {
+        /// The vault.
+        vault: crypto::VaultId,
+        /// The domain.
+        domain: crypto::DomainId,
+    },
     /// Sessions were closed, or packs lost, each time the backup tried.
     #[error("the vault changed under the backup {attempts} times")]
     Restless {
@@ -151,6 +161,7 @@ impl Error {
             Self::NotAbsolute { .. }
             | Self::Path { .. }
             | Self::Pattern { .. }
+            | Self::SameDomain { .. }
             | Self::WrongKind { .. } => ErrorKind::Invalid,
         }
     }

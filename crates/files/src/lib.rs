@@ -8,6 +8,7 @@
 
 mod archive;
 mod content;
+mod copy;
 mod diff;
 mod error;
 mod exclude;
@@ -35,6 +36,9 @@ pub use archive::{
     backup_stream,
 };
 pub use content::{FileReader, read_extra};
+pub use copy::{
+    CopiedSnapshot, Copier, CopyCounts, CopyOptions, CopyOutcome, CopyPlan, RefusedSnapshot,
+};
 pub use diff::{
     Change, ChangeKind, Comparison, Differences, MOVES_LOOKED_AT_MAX, Moves, comparison, diff,
 };

@@ -9,8 +9,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crypto::{Bundle, Keyring, SeededEntropy, Suite};
-use places::{ManualClock, MemoryPlace, Time};
+use crypto::{Bundle, Keyring, RootSecret, SeededEntropy, SigningContext, Suite};
+use format::{Config, VaultNames};
+use places::{ManualClock, MemoryPlace, Place, Put, PutOptions, Time};
 use vault::{Components, CreateOptions, Folders, Protection, Snapshot, Vault};
 
 use crate::{
@@ -92,6 +93,12 @@ impl World {
         Vault::open(components(&self.place, 9), &NO_FOLDERS, keyring, "member").unwrap()
     }
 
+    /// The same vault as it lies in another place, opened by its owner on a host of this seed.
+    pub(crate) fn opened_at(&self, place: &MemoryPlace, seed: u64) -> Vault {
+        let keyring = Keyring::from_bundle(Bundle::decode(&self.bundle.encode()).unwrap());
+        Vault::open(components(place, seed), &NO_FOLDERS, keyring, "fork").unwrap()
+    }
+
     pub(crate) fn latest(&mut self) -> Snapshot {
         self.vault.snapshots().unwrap().pop().unwrap()
     }
@@ -113,7 +120,7 @@ impl World {
 }
 
 /// What vaults of these tests stand on; every seed is another host.
-fn components(place: &MemoryPlace, seed: u64) -> Components {
+pub(crate) fn components(place: &MemoryPlace, seed: u64) -> Components {
     Components {
         place: Arc::new(place.clone()),
         clock: Arc::new(ManualClock::new(Time::from_millis(1_700_000_000_000))),
@@ -121,7 +128,7 @@ fn components(place: &MemoryPlace, seed: u64) -> Components {
     }
 }
 
-const NO_FOLDERS: Folders = Folders { cache: None, state: None };
+pub(crate) const NO_FOLDERS: Folders = Folders { cache: None, state: None };
 
 /// An owner's vault in memory, on a host without caches.
 fn new_vault(place: &MemoryPlace) -> (Vault, Bundle) {
@@ -132,6 +139,28 @@ fn new_vault(place: &MemoryPlace) -> (Vault, Bundle) {
         pack_size: Some(4 << 20),
     };
     Vault::create(components(place, 7), &NO_FOLDERS, &options).unwrap()
+}
+
+/// An owner's vault in memory with keys of its own, whose chunks are a sixty-fourth of the usual.
+pub(crate) fn vault_of_small_chunks(place: &MemoryPlace, seed: u64) -> Vault {
+    let root = RootSecret::draw(&SeededEntropy::new(seed));
+    let (bundle, signing) = (Bundle::owner(root.duplicate(), Suite::Aes256Gcm), root.signing());
+    let public = *signing.verifying().as_bytes();
+    let mut config = Config::new(root.vault_id(), public, Suite::Aes256Gcm);
+    (config.chunk_min, config.chunk_avg, config.chunk_max) = (4 << 10, 16 << 10, 64 << 10);
+    config.pack_size = 4 << 20;
+    let signature = signing.sign(SigningContext::Config, &config.encode());
+    let signed = config.encode_signed(signature.as_bytes());
+    let put = place.put(&VaultNames::config(), signed.into(), &PutOptions::default());
+    assert_eq!(put.unwrap(), Put::Created);
+    // An init that was interrupted after its config is finished with that config.
+    let options = CreateOptions {
+        suite: Suite::Aes256Gcm,
+        protection: Protection::Kept(&bundle),
+        label: "elsewhere",
+        pack_size: None,
+    };
+    Vault::create(components(place, seed), &NO_FOLDERS, &options).unwrap().0
 }
 
 /// All that a restore must bring back, in words, by path.

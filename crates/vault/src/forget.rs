@@ -11,6 +11,7 @@ use format::{Kind, LABEL_BYTES_MAX, Ref, Seq, TAGS_MAX, TagsBody};
 use ledger::{Draft, SnapshotStanding, State};
 use places::Time;
 
+use crate::origin::plain_tags;
 use crate::retention::{
     Candidate, Clocks, Retention, Source, Verdict, apart, effective_times, foreign_names, plan,
 };

@@ -146,6 +146,40 @@ pub struct Written {
     pub bytes_published: u64,
 }
 
+impl Written {
+    fn with(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            chunks_new: join(self.chunks_new, other.chunks_new),
+            bytes_new: join(self.bytes_new, other.bytes_new),
+            bytes_stored: join(self.bytes_stored, other.bytes_stored),
+            chunks_known: join(self.chunks_known, other.chunks_known),
+            bytes_known: join(self.bytes_known, other.bytes_known),
+            content_known: join(self.content_known, other.content_known),
+            packs: join(self.packs, other.packs),
+            bytes_uploaded: join(self.bytes_uploaded, other.bytes_uploaded),
+            bytes_published: join(self.bytes_published, other.bytes_published),
+        }
+    }
+}
+
+/// What two sessions have done.
+impl std::ops::Add for Written {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+}
+
+/// What a session has done since.
+impl std::ops::Sub for Written {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        self.with(before, u64::saturating_sub)
+    }
+}
+
 /// What is to be said of a snapshot, beside what the session knows.
 #[derive(Clone, Debug)]
 pub struct SnapshotDraft {

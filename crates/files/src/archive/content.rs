@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use bytes::Bytes;
 use chunker::{Chunker, Stream};
 use crypto::ChunkId;
 use format::{CHUNK_BYTES_MAX, CHUNKS_INLINE_MAX, ChunkKind, Content};
@@ -32,6 +33,14 @@ pub(crate) struct ContentStore<'a> {
 const BUFFER_BYTES: usize = 6 << 20;
 /// A vault whose chunks are longer gets a buffer that holds two of the longest.
 const BUFFER_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX as usize;
+
+/// A chunk that was cut elsewhere.
+pub(crate) enum Carried {
+    /// The vault holds it under this name.
+    Known { id: ChunkId, length: u32 },
+    /// Its bytes, at most [`CHUNK_BYTES_MAX`].
+    Read(Bytes),
+}
 
 /// Why content could not be stored.
 pub(crate) enum ContentError<E> {
@@ -122,6 +131,34 @@ impl<'a> ContentStore<'a> {
                 buffer.resize((2 * filled).min(BUFFER_BYTES_MAX), 0);
             }
         }
+    }
+
+    /// Stores chunks as they were cut elsewhere by the same rule, and says how long they are.
+    pub(crate) fn carry<E>(
+        &mut self,
+        chunks: impl Iterator<Item = Result<Carried, E>>,
+    ) -> Result<(Content, u64), ContentError<E>> {
+        let Self { writer, lane, recipes, progress, cancel, .. } = self;
+        let lane = &*lane;
+        let mut list = ChunkList { lane, boundary: recipes, chunks: Vec::new(), recipe: None };
+        let mut all = 0;
+        for chunk in chunks {
+            cancel.check()?;
+            let (id, length) = match chunk.map_err(ContentError::Source)? {
+                Carried::Known { id, length } => {
+                    progress.bytes_skipped(length.into());
+                    (id, length)
+                }
+                Carried::Read(bytes) => {
+                    progress.bytes_done(bytes.len() as u64);
+                    progress.written(&writer.written());
+                    (store_chunk(lane, &bytes)?, bytes.len() as u32)
+                }
+            };
+            all += u64::from(length);
+            list.push(id, length)?;
+        }
+        Ok((list.finish()?, all))
     }
 
     /// Stores metadata that does not fit into an entry.

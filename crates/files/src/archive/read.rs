@@ -146,7 +146,11 @@ fn other_xattrs(found: &Found) -> Result<Vec<format::Xattr>, Errno> {
 }
 
 /// Puts extra metadata into the entry, or into a chunk when the entry would grow too long.
-fn place_extra(store: &ContentStore<'_>, entry: &mut FileEntry, extra: Extra) -> Result<()> {
+pub(crate) fn place_extra(
+    store: &ContentStore<'_>,
+    entry: &mut FileEntry,
+    extra: Extra,
+) -> Result<()> {
     if extra.is_empty() {
         return Ok(());
     }
