@@ -39,6 +39,7 @@ cases! {
     compact
     completions
     config
+    copy
     diff
     find
     forget

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, bench, cat, collect, completions, config, diff, find, forget, hold, init, key, ledger,
-    ls, man, mount, release, repair, restore, snapshots, stats, tag, verify,
+    backup, bench, cat, collect, completions, config, copy, diff, find, forget, hold, init, key,
+    ledger, ls, man, mount, release, repair, restore, snapshots, stats, tag, verify,
 };
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
@@ -113,6 +113,7 @@ pub(crate) enum Command {
     Hold(hold::Args),
     Release(release::Args),
     Tag(tag::Args),
+    Copy(Box<copy::Args>),
     #[command(aliases = ["prune", "gc"])]
     Collect(collect::Args),
     Stats(stats::Args),
@@ -144,6 +145,7 @@ impl Command {
             Self::Hold(_) => "hold",
             Self::Release(_) => "release",
             Self::Tag(_) => "tag",
+            Self::Copy(_) => "copy",
             Self::Collect(_) => "collect",
             Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",

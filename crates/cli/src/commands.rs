@@ -9,6 +9,7 @@ pub(crate) mod cat;
 pub(crate) mod collect;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod find;
 pub(crate) mod forget;
@@ -48,6 +49,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Hold(args) => Ok(Box::new(hold::run(&args, context)?)),
         Command::Release(args) => Ok(Box::new(release::run(&args, context)?)),
         Command::Tag(args) => Ok(Box::new(tag::run(&args, context)?)),
+        Command::Copy(args) => Ok(Box::new(copy::run(&args, context)?)),
         Command::Collect(args) => Ok(Box::new(collect::run(&args, context)?)),
         Command::Stats(args) => Ok(Box::new(stats::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),

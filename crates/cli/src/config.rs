@@ -263,7 +263,8 @@ impl Setting {
 
 /// Whether two options of a command cannot be given together.
 fn contradict(command: &Command, one: &str, other: &str) -> bool {
-    if one != other && KEY_SOURCES.contains(&one) && KEY_SOURCES.contains(&other) {
+    let are_both = |sources: &[&str]| sources.contains(&one) && sources.contains(&other);
+    if one != other && (are_both(&KEY_SOURCES) || are_both(&FROM_KEY_SOURCES)) {
         return true;
     }
     let find = |id: &str| command.get_arguments().find(|argument| argument.get_id() == id);
@@ -276,6 +277,8 @@ fn contradict(command: &Command, one: &str, other: &str) -> bool {
 
 /// The options that say where the key comes from: a nearer one stands for all of them.
 const KEY_SOURCES: [&str; 3] = ["key", "passphrase_file", "passphrase_command"];
+/// The same of the vault that is copied from.
+const FROM_KEY_SOURCES: [&str; 3] = ["from_key", "from_passphrase_file", "from_passphrase_command"];
 
 fn both_given(one: &Setting, other: &Setting) -> Failure {
     let (first, second) = if one.at.line <= other.at.line { (one, other) } else { (other, one) };

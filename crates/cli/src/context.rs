@@ -4,6 +4,7 @@
 //! here once for all commands: reading goes on and ends with an exit code of its own, appending is
 //! refused. DESIGN.md §9, §15.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +70,22 @@ impl Context {
     pub(crate) fn open_limited(&self, access: Access, read: Option<NonZeroU64>) -> Result<Vault> {
         let url = self.place_url()?;
         let keys = KeySource::choose(self)?;
-        let components = self.limited(open_place(&url, self.clock.clone())?, read);
+        self.open_at(&url, keys, access, read)
+    }
+
+    /// Opens another vault to read from, with keys of its own.
+    pub(crate) fn open_other(&self, url: &OsStr, keys: KeySource) -> Result<Vault> {
+        self.open_at(&parse_url(url)?, keys, Access::Read, None)
+    }
+
+    fn open_at(
+        &self,
+        url: &PlaceUrl,
+        keys: KeySource,
+        access: Access,
+        read: Option<NonZeroU64>,
+    ) -> Result<Vault> {
+        let components = self.limited(open_place(url, self.clock.clone())?, read);
         let keyring = keys.keyring(self, components.place.as_ref())?;
         let folders = self.folders()?;
         let vault = Vault::open(components, &folders, keyring, &self.environment.host)?;
@@ -120,10 +136,7 @@ impl Context {
             let hint = "give --vault URL or set STRONGROOM_VAULT, such as --vault /srv/vault";
             return Err(Failure::usage("no vault is named", hint));
         };
-        match named.to_str() {
-            Some(text) => Ok(text.parse::<PlaceUrl>()?),
-            None => Ok(PlaceUrl::Folder(PathBuf::from(named))),
-        }
+        parse_url(named)
     }
 
     /// The vault's folder, when it lies in one that exists: its real path.
@@ -143,8 +156,8 @@ impl Context {
     /// What no restore may delete: the vault, this host's folders, the key.
     pub(crate) fn own_paths(&self) -> Vec<PathBuf> {
         let Common { cache_dir, state_dir, key, passphrase_file, .. } = &self.common;
-        let Environment { cache, state, key: usual_key, .. } = &self.environment;
-        let folders = [cache_dir, state_dir, cache, state, key, usual_key, passphrase_file];
+        let Environment { cache, state, keys, .. } = &self.environment;
+        let folders = [cache_dir, state_dir, cache, state, key, &keys.key, passphrase_file];
         let vault = self.vault_folder();
         folders.into_iter().flatten().cloned().chain(vault).collect()
     }
@@ -262,6 +275,14 @@ impl Context {
             self.note_exit(exit);
         }
         Ok(())
+    }
+}
+
+/// A place as it was typed; a folder's name need not be text.
+fn parse_url(typed: &OsStr) -> Result<PlaceUrl> {
+    match typed.to_str() {
+        Some(text) => Ok(text.parse::<PlaceUrl>()?),
+        None => Ok(PlaceUrl::Folder(PathBuf::from(typed))),
     }
 }
 

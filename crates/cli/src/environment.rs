@@ -12,9 +12,18 @@ use zeroize::Zeroizing;
 /// The variable that holds a passphrase; no child inherits it.
 pub(crate) const PASSPHRASE_VARIABLE: &str = "STRONGROOM_PASSPHRASE";
 
+/// The same of the vault that is copied from.
+pub(crate) const FROM_PASSPHRASE_VARIABLE: &str = "STRONGROOM_FROM_PASSPHRASE";
+
 /// Which variables lead to a key; commands that work around a backup do not inherit them.
-const KEY_VARIABLES: [&str; 3] =
-    [PASSPHRASE_VARIABLE, "STRONGROOM_PASSPHRASE_FILE", "STRONGROOM_KEY"];
+const KEY_VARIABLES: [&str; 6] = [
+    PASSPHRASE_VARIABLE,
+    "STRONGROOM_PASSPHRASE_FILE",
+    "STRONGROOM_KEY",
+    FROM_PASSPHRASE_VARIABLE,
+    "STRONGROOM_FROM_PASSPHRASE_FILE",
+    "STRONGROOM_FROM_KEY",
+];
 
 /// Takes what leads to a key out of a child's environment.
 pub(crate) fn without_keys(command: &mut std::process::Command) -> &mut std::process::Command {
@@ -23,12 +32,32 @@ pub(crate) fn without_keys(command: &mut std::process::Command) -> &mut std::pro
 
 /// Which variable says the same as which option, by the option's id. A passphrase says where the
 /// key comes from, as the options for its other sources do.
-const OPTION_VARIABLES: [(&str, &str); 4] = [
+const OPTION_VARIABLES: [(&str, &str); 7] = [
     ("STRONGROOM_VAULT", "vault"),
     ("STRONGROOM_KEY", "key"),
     ("STRONGROOM_PASSPHRASE_FILE", "passphrase_file"),
     (PASSPHRASE_VARIABLE, "passphrase_file"),
+    ("STRONGROOM_FROM_KEY", "from_key"),
+    ("STRONGROOM_FROM_PASSPHRASE_FILE", "from_passphrase_file"),
+    (FROM_PASSPHRASE_VARIABLE, "from_passphrase_file"),
 ];
+
+/// What the environment says of where a vault's key comes from.
+pub(crate) struct KeyVariables {
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) passphrase_file: Option<PathBuf>,
+    pub(crate) passphrase: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl KeyVariables {
+    fn read(key: &str, passphrase_file: &str, passphrase: &str) -> Self {
+        Self {
+            key: variable(key).map(PathBuf::from),
+            passphrase_file: variable(passphrase_file).map(PathBuf::from),
+            passphrase: std::env::var_os(passphrase).map(|value| Zeroizing::new(value.into_vec())),
+        }
+    }
+}
 
 /// What the environment says.
 pub(crate) struct Environment {
@@ -42,9 +71,9 @@ pub(crate) struct Environment {
     pub(crate) user_config: Option<PathBuf>,
     pub(crate) home: Option<PathBuf>,
     pub(crate) vault: Option<OsString>,
-    pub(crate) key: Option<PathBuf>,
-    pub(crate) passphrase_file: Option<PathBuf>,
-    pub(crate) passphrase: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) keys: KeyVariables,
+    /// Of the vault that is copied from.
+    pub(crate) from_keys: KeyVariables,
     /// Where caches go by default.
     pub(crate) cache: Option<PathBuf>,
     /// Where state goes by default.
@@ -68,7 +97,7 @@ impl Environment {
         let xdg_config = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
         let config_home = xdg_config.or_else(|| Some(home.as_ref()?.join(".config")));
         let is_set = |(name, _): &(&str, &str)| match *name {
-            PASSPHRASE_VARIABLE => std::env::var_os(name).is_some(),
+            PASSPHRASE_VARIABLE | FROM_PASSPHRASE_VARIABLE => std::env::var_os(name).is_some(),
             name => variable(name).is_some(),
         };
         Self {
@@ -77,10 +106,16 @@ impl Environment {
             profile: variable("STRONGROOM_PROFILE").map(|name| name.display().to_string()),
             user_config: config_home.map(|folder| folder.join("strongroom/config.toml")),
             vault: variable("STRONGROOM_VAULT"),
-            key: path("STRONGROOM_KEY"),
-            passphrase_file: path("STRONGROOM_PASSPHRASE_FILE"),
-            passphrase: std::env::var_os(PASSPHRASE_VARIABLE)
-                .map(|value| Zeroizing::new(value.into_vec())),
+            keys: KeyVariables::read(
+                "STRONGROOM_KEY",
+                "STRONGROOM_PASSPHRASE_FILE",
+                PASSPHRASE_VARIABLE,
+            ),
+            from_keys: KeyVariables::read(
+                "STRONGROOM_FROM_KEY",
+                "STRONGROOM_FROM_PASSPHRASE_FILE",
+                FROM_PASSPHRASE_VARIABLE,
+            ),
             cache: folder("XDG_CACHE_HOME", "/var/cache/strongroom", ".cache"),
             state: folder("XDG_STATE_HOME", "/var/lib/strongroom", ".local/state"),
             home,

@@ -324,6 +324,9 @@ fn vault_hint(error: &VaultError) -> Option<&'static str> {
 fn files_hint(error: &FilesError) -> Option<&'static str> {
     Some(match error {
         FilesError::NotFound { .. } => "`strongroom ls SNAPSHOT` lists what the snapshot holds",
+        FilesError::SameDomain { .. } => {
+            "name another vault with --from or --vault; a key of another domain copies within one"
+        }
         FilesError::NoSource { .. } => "check the paths to back up",
         FilesError::NotEmpty { .. } => {
             "name an empty folder with --to, or give --overwrite changed (or always)"

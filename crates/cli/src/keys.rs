@@ -14,7 +14,7 @@ use strongroom::{Bundle, Keyring, PathText, Place, open_slot, read_config};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::environment::PASSPHRASE_VARIABLE;
+use crate::environment::{FROM_PASSPHRASE_VARIABLE, KeyVariables, PASSPHRASE_VARIABLE};
 use crate::exit::{Failure, Result, plain};
 
 /// Where the key comes from.
@@ -24,33 +24,91 @@ pub(crate) enum KeySource {
 }
 
 /// Where a passphrase comes from.
-pub(crate) enum PassphraseSource {
+pub(crate) struct PassphraseSource {
+    origin: Origin,
+    names: &'static Names,
+}
+
+enum Origin {
     File(PathBuf),
     Command(OsString),
     Environment(Zeroizing<Vec<u8>>),
     Terminal,
 }
 
+/// What the options and variables are called that lead to a key: each option, then its variable.
+struct Names {
+    key: (&'static str, &'static str),
+    passphrase_file: (&'static str, &'static str),
+    passphrase_command: &'static str,
+    passphrase: &'static str,
+    /// What the terminal asks.
+    prompt: &'static str,
+    /// What is said where there is no key.
+    none: &'static str,
+    /// What to do then.
+    hint: &'static str,
+}
+
+/// Of the vault that every command works on.
+const OWN: Names = Names {
+    key: ("--key", "STRONGROOM_KEY"),
+    passphrase_file: ("--passphrase-file", "STRONGROOM_PASSPHRASE_FILE"),
+    passphrase_command: "--passphrase-command",
+    passphrase: PASSPHRASE_VARIABLE,
+    prompt: "passphrase: ",
+    none: "no key is given, and there is no terminal to ask for a passphrase",
+    hint: "give --key FILE, --passphrase-file FILE or --passphrase-command COMMAND",
+};
+
+/// Of the vault that is copied from.
+const FROM: Names = Names {
+    key: ("--from-key", "STRONGROOM_FROM_KEY"),
+    passphrase_file: ("--from-passphrase-file", "STRONGROOM_FROM_PASSPHRASE_FILE"),
+    passphrase_command: "--from-passphrase-command",
+    passphrase: FROM_PASSPHRASE_VARIABLE,
+    prompt: "passphrase of the vault to copy from: ",
+    none: "no key is given for --from, and there is no terminal to ask for a passphrase",
+    hint: "give --from-key FILE, --from-passphrase-file FILE or --from-passphrase-command COMMAND",
+};
+
+/// What was typed of where a vault's key comes from.
+pub(crate) struct TypedKeys<'a> {
+    pub(crate) key: &'a Option<PathBuf>,
+    pub(crate) passphrase_file: &'a Option<PathBuf>,
+    pub(crate) passphrase_command: &'a Option<OsString>,
+}
+
 impl KeySource {
     /// The one source that options and environment name.
     pub(crate) fn choose(context: &Context) -> Result<Self> {
-        let (common, environment) = (&context.common, &context.environment);
-        let key = named("--key", &common.key, "STRONGROOM_KEY", &environment.key);
-        let file = named(
-            "--passphrase-file",
-            &common.passphrase_file,
-            "STRONGROOM_PASSPHRASE_FILE",
-            &environment.passphrase_file,
-        );
+        let common = &context.common;
+        let typed = TypedKeys {
+            key: &common.key,
+            passphrase_file: &common.passphrase_file,
+            passphrase_command: &common.passphrase_command,
+        };
+        Self::among(&OWN, &typed, &context.environment.keys)
+    }
+
+    /// The same for the vault that is copied from.
+    pub(crate) fn choose_from(typed: &TypedKeys<'_>, context: &Context) -> Result<Self> {
+        Self::among(&FROM, typed, &context.environment.from_keys)
+    }
+
+    fn among(names: &'static Names, typed: &TypedKeys<'_>, set: &KeyVariables) -> Result<Self> {
+        let passphrase = |origin| Self::Passphrase(PassphraseSource { origin, names });
+        let key = named(names.key, typed.key, &set.key);
+        let file = named(names.passphrase_file, typed.passphrase_file, &set.passphrase_file);
         let mut named: Vec<(&str, Self)> = Vec::new();
         named.extend(key.map(|(name, path)| (name, Self::File(path))));
-        let file = file.map(|(name, path)| (name, PassphraseSource::File(path)));
-        let command = common.passphrase_command.clone();
-        let command = command.map(|c| ("--passphrase-command", PassphraseSource::Command(c)));
-        let value = environment.passphrase.clone();
-        let value = value.map(|value| (PASSPHRASE_VARIABLE, PassphraseSource::Environment(value)));
+        let file = file.map(|(name, path)| (name, Origin::File(path)));
+        let command = typed.passphrase_command.clone();
+        let command = command.map(|c| (names.passphrase_command, Origin::Command(c)));
+        let value = set.passphrase.clone();
+        let value = value.map(|value| (names.passphrase, Origin::Environment(value)));
         let passphrases = [file, command, value].into_iter().flatten();
-        named.extend(passphrases.map(|(name, source)| (name, Self::Passphrase(source))));
+        named.extend(passphrases.map(|(name, origin)| (name, passphrase(origin))));
         if let [(first, _), (second, _), ..] = &named[..] {
             return Err(Failure::usage(
                 format!("both {first} and {second} say where the key comes from"),
@@ -59,11 +117,8 @@ impl KeySource {
         }
         match named.pop() {
             Some((_, source)) => Ok(source),
-            None if has_terminal() => Ok(Self::Passphrase(PassphraseSource::Terminal)),
-            None => Err(Failure::usage(
-                "no key is given, and there is no terminal to ask for a passphrase",
-                "give --key FILE, --passphrase-file FILE or --passphrase-command COMMAND",
-            )),
+            None if has_terminal() => Ok(passphrase(Origin::Terminal)),
+            None => Err(Failure::usage(names.none, names.hint)),
         }
     }
 
@@ -82,9 +137,8 @@ impl KeySource {
 
 /// A typed option, else what the environment says.
 fn named(
-    option: &'static str,
+    (option, variable): (&'static str, &'static str),
     typed: &Option<PathBuf>,
-    variable: &'static str,
     set: &Option<PathBuf>,
 ) -> Option<(&'static str, PathBuf)> {
     let typed = typed.clone().map(|path| (option, path));
@@ -94,15 +148,15 @@ fn named(
 impl PassphraseSource {
     /// The passphrase of a vault that exists.
     pub(crate) fn read(self, context: &Context) -> Result<Zeroizing<Vec<u8>>> {
-        match self {
-            Self::Terminal => ask(context, "passphrase: "),
-            other => other.read_silently(),
+        match self.origin {
+            Origin::Terminal => ask(context, self.names.prompt),
+            _ => self.read_silently(),
         }
     }
 
     /// The passphrase of a new vault: asked for twice where it is asked for at all.
     pub(crate) fn choose_new(self, context: &Context) -> Result<Zeroizing<Vec<u8>>> {
-        let Self::Terminal = self else { return self.read_silently() };
+        let Origin::Terminal = self.origin else { return self.read_silently() };
         let first = ask(context, "new passphrase: ")?;
         let second = ask(context, "the same again: ")?;
         match first == second {
@@ -112,11 +166,12 @@ impl PassphraseSource {
     }
 
     fn read_silently(self) -> Result<Zeroizing<Vec<u8>>> {
-        let (passphrase, from) = match self {
-            Self::File(path) => (read_small(&path)?, path.display().to_string()),
-            Self::Command(command) => (run(&command)?, "--passphrase-command".to_owned()),
-            Self::Environment(value) => return refuse_empty(value, PASSPHRASE_VARIABLE),
-            Self::Terminal => (Zeroizing::default(), "the terminal".to_owned()),
+        let Self { origin, names } = self;
+        let (passphrase, from) = match origin {
+            Origin::File(path) => (read_small(&path)?, path.display().to_string()),
+            Origin::Command(command) => (run(&command)?, names.passphrase_command.to_owned()),
+            Origin::Environment(value) => return refuse_empty(value, names.passphrase),
+            Origin::Terminal => (Zeroizing::default(), "the terminal".to_owned()),
         };
         refuse_empty(without_line_end(passphrase), &from)
     }
@@ -152,10 +207,11 @@ fn without_line_end(mut passphrase: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     passphrase
 }
 
-/// What a shell command prints. It does not see the passphrase that our environment may hold.
+/// What a shell command prints. It does not see the passphrases that our environment may hold.
 fn run(command: &OsString) -> Result<Zeroizing<Vec<u8>>> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).env_remove(PASSPHRASE_VARIABLE);
+    shell.env_remove(FROM_PASSPHRASE_VARIABLE);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let failed = |reason: String| {
         let message = format!("the passphrase command {command:?}: {reason}");

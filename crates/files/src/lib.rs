@@ -2,7 +2,8 @@
 //!
 //! [`backup`] walks paths, reads what changed and commits a snapshot; [`list`], [`find`] and
 //! [`open_file`] look into one, [`diff`] into two, [`Search`] and [`usage`](fn@usage) into all;
-//! [`restore`] brings one back, in a sandbox below its target. Paths are absolute bytes, not text.
+//! [`restore`] brings one back, in a sandbox below its target, and [`Copier`] copies them into
+//! another vault. Paths are absolute bytes, not text.
 //! What concerns one file is a [`Problem`] in the report and stops nothing. This crate knows
 //! nothing of buckets and servers. DESIGN.md §10.
 

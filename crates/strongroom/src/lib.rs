@@ -56,12 +56,13 @@ pub use crypto::{
 pub use error::{Error, ErrorKind, Result};
 pub use files::{
     BackupCounts, BackupOptions, BackupReport, BlockDevices, Cancel, Case, Change, ChangeKind,
-    Choice, Comparison, Depth, Devices, Differences, Error as FilesError,
-    ErrorKind as FilesErrorKind, Exclusions, FileReader, GitIgnore, ListedEntry, MARKER_BYTES_MAX,
-    MOVES_LOOKED_AT_MAX, Marker, Moves, Overwrite, Owner, Parent, PathText, Pattern, Patterns,
-    Privileges, Problem, Problems, Progress, Query, Quiet, READ_THREADS_MAX, RestoreCounts,
-    RestoreOptions, RestoreReport, Search, SizeBound, SnapshotUsage, Usage, absolute_path, backup,
-    backup_stream, comparison, diff, find, list, open_file, read_extra, restore, usage,
+    Choice, Comparison, CopiedSnapshot, Copier, CopyCounts, CopyOptions, CopyOutcome, CopyPlan,
+    Depth, Devices, Differences, Error as FilesError, ErrorKind as FilesErrorKind, Exclusions,
+    FileReader, GitIgnore, ListedEntry, MARKER_BYTES_MAX, MOVES_LOOKED_AT_MAX, Marker, Moves,
+    Overwrite, Owner, Parent, PathText, Pattern, Patterns, Privileges, Problem, Problems, Progress,
+    Query, Quiet, READ_THREADS_MAX, RefusedSnapshot, RestoreCounts, RestoreOptions, RestoreReport,
+    Search, SizeBound, SnapshotUsage, Usage, absolute_path, backup, backup_stream, comparison,
+    diff, find, list, open_file, read_extra, restore, usage,
 };
 #[cfg(target_os = "linux")]
 pub use files::{
@@ -88,7 +89,7 @@ pub use vault::{
     CompactOptions, Compaction, CompactionPlan, Components, Compression, CreateOptions, Damage,
     DomainChoice, DomainUse, Error as VaultError, ErrorKind as VaultErrorKind, Floor, Folders,
     Forgotten, Fraction, GroupBy, HalfDead, HurtPath, Inventory, KeepReason, KeptObject,
-    LeftAloneReason, Merged, Paranoia, Period, Planned, Protection, Reader, Reading, Removed,
+    LeftAloneReason, Merged, Origin, Paranoia, Period, Planned, Protection, Reader, Reading, Removed,
     Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Snapshot, SnapshotStanding,
     Source, Stages, Step as RepairStep, StepOutcome, StoppedDomain, StoredChunks,
     TRASH_DAYS_DEFAULT, TagEdit, UnmovedPack, UtcOffset, Vault, Verdict, Verification,

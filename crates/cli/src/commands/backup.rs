@@ -128,7 +128,7 @@ pub(crate) struct Args {
 
 /// How hard to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CompressionChoice {
+pub(super) enum CompressionChoice {
     /// Not at all
     None,
     /// zstd level 1
@@ -311,7 +311,7 @@ fn is_file_name(name: &OsStr) -> bool {
     !matches!(name.as_bytes(), b"" | b"." | b"..") && !name.as_bytes().contains(&b'/')
 }
 
-fn threads(text: &str) -> Result<std::num::NonZeroUsize, String> {
+pub(super) fn threads(text: &str) -> Result<std::num::NonZeroUsize, String> {
     let threads = text.parse().ok().filter(|threads| (1..=READ_THREADS_MAX).contains(threads));
     threads
         .and_then(std::num::NonZeroUsize::new)

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
     if args.label.is_some() {
         vault.ensure_member()?;
     }
-    let key_file = context.common.key.as_ref().or(context.environment.key.as_ref());
+    let key_file = context.common.key.as_ref().or(context.environment.keys.key.as_ref());
     Ok(Made {
         vault: vault.config().vault.to_string(),
         place: url.to_string(),

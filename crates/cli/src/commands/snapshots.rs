@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use strongroom::{Snapshot, SnapshotStanding};
+use strongroom::{Origin, Snapshot, SnapshotStanding};
 
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
@@ -110,6 +110,9 @@ impl Listing {
     fn row(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut row = vec![short(snapshot.id), time::show(snapshot.claimed)];
         let mut marks: String = snapshot.tags.iter().map(|tag| format!("  #{tag}")).collect();
+        if !snapshot.origins().is_empty() {
+            marks.push_str("  (copy)");
+        }
         if snapshot.held {
             marks.push_str("  (held)");
         }
@@ -157,6 +160,15 @@ impl Listing {
         }));
         if let Some(at) = snapshot.forgotten.and_then(|forgotten| forgotten.at) {
             object.insert("forgotten".to_owned(), time::show_exact(at).into());
+        }
+        let origins = snapshot.origins();
+        if !origins.is_empty() {
+            let origin = |origin: &Origin| {
+                json!({ "vault": origin.vault.to_string(),
+                "snapshot": origin.snapshot.to_string() })
+            };
+            let origins: Vec<_> = origins.iter().map(origin).collect();
+            object.insert("copy_of".to_owned(), origins.into());
         }
         if let Some(problem) = &snapshot.problem {
             object.insert("problem".to_owned(), problem.as_str().into());

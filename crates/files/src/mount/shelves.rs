@@ -97,7 +97,7 @@ pub(crate) fn arrange(listed: &[CatalogEntry]) -> Shelf {
         if let Some(host) = host {
             add(&mut hosts, host, entry);
         }
-        for tag in &descriptor.tags {
+        for tag in &snapshot.tags {
             add(&mut tags, tag, entry);
         }
     }

@@ -77,12 +77,7 @@ impl Plan {
             force: args.force,
             ignore_inode: args.ignore_inode,
             ignore_ctime: args.ignore_ctime,
-            compression: match args.compression {
-                CompressionChoice::None => Compression::None,
-                CompressionChoice::Fast => Compression::Fast,
-                CompressionChoice::Default => Compression::Default,
-                CompressionChoice::Max => Compression::Max,
-            },
+            compression: args.compression.into(),
             paranoia: if args.paranoid { Paranoia::EveryFrame } else { Paranoia::Samples },
             pack_size: self.pack_size,
             read_threads: args.read_threads,
@@ -90,6 +85,17 @@ impl Plan {
             skip_if_unchanged: args.skip_if_unchanged,
             dry_run: args.dry_run,
             ..usual
+        }
+    }
+}
+
+impl From<CompressionChoice> for Compression {
+    fn from(choice: CompressionChoice) -> Self {
+        match choice {
+            CompressionChoice::None => Self::None,
+            CompressionChoice::Fast => Self::Fast,
+            CompressionChoice::Default => Self::Default,
+            CompressionChoice::Max => Self::Max,
         }
     }
 }

@@ -137,8 +137,10 @@ fn named(context: &Context, variable: &str) -> Value {
     let environment = &context.environment;
     match variable {
         "STRONGROOM_VAULT" => environment.vault.as_deref().map(url).into(),
-        "STRONGROOM_KEY" => environment.key.as_deref().map(show).into(),
-        "STRONGROOM_PASSPHRASE_FILE" => environment.passphrase_file.as_deref().map(show).into(),
+        "STRONGROOM_KEY" => environment.keys.key.as_deref().map(show).into(),
+        "STRONGROOM_PASSPHRASE_FILE" => {
+            environment.keys.passphrase_file.as_deref().map(show).into()
+        }
         _ => HIDDEN.into(),
     }
 }
