@@ -312,20 +312,24 @@ struct Job<'j> {
 impl Job<'_> {
     /// All that the source says of itself, less what could not be read.
     fn draft(&self, root: ChunkId, tally: &Tally) -> SnapshotDraft {
-        let Descriptor { name, paths, start, end, content, counts, .. } = self.descriptor.clone();
-        let counts = Counts {
+        let Descriptor { name, paths, start, end, content, .. } = self.descriptor.clone();
+        let (tags, end, counts) = (self.tags.to_vec(), Some(end), self.counts(tally));
+        SnapshotDraft { name, paths, tags, start, end, root, content, counts }
+    }
+
+    fn counts(&self, tally: &Tally) -> Counts {
+        let counts = self.descriptor.counts;
+        Counts {
             files: counts.files.saturating_sub(tally.files_missing),
             others: counts.others.saturating_sub(tally.others_missing),
             bytes: counts.bytes.saturating_sub(tally.bytes_missing),
             unreadable: counts.unreadable.saturating_add(tally.problems.total()),
             ..counts
-        };
-        let (tags, end) = (self.tags.to_vec(), Some(end));
-        SnapshotDraft { name, paths, tags, start, end, root, content, counts }
+        }
     }
 
     fn report(&self, tally: &Tally) -> CopiedSnapshot {
-        let Counts { files, bytes, .. } = self.descriptor.counts;
+        let Counts { files, bytes, .. } = self.counts(tally);
         CopiedSnapshot {
             source: self.snapshot.id,
             snapshot: None,

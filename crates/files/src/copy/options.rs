@@ -89,7 +89,7 @@ pub struct RefusedSnapshot {
 /// What a copy counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CopyCounts {
-    /// Regular files of the snapshot.
+    /// Regular files of the copy.
     pub files: u64,
     /// The sum of their sizes in bytes, holes included.
     pub bytes: u64,

@@ -67,8 +67,7 @@ impl CopiedAll {
         };
         let present = match self.present.len() {
             0 => String::new(),
-            1 => ", 1 was there already".to_owned(),
-            many => format!(", {} were there already", sizes::count(many as u64)),
+            some => format!(", {} {} there already", sizes::count(some as u64), was(some)),
         };
         format!(
             "{done} {count}{present}: {} read, {} new, {} {stored}, in {:.1} s",
@@ -101,8 +100,8 @@ impl Report for CopiedAll {
         match (self.outcomes.len(), self.present.len()) {
             (0, 0) => writeln!(out, "there is nothing to copy: no snapshot was asked for"),
             (0, present) => {
-                let all = sizes::plural(present as u64, "snapshot");
-                writeln!(out, "there is nothing to copy: all of {all} are there already")
+                let (all, are) = (sizes::plural(present as u64, "snapshot"), was(present));
+                writeln!(out, "there is nothing to copy: {all} {are} there already")
             }
             _ => writeln!(out, "{}", self.summary()),
         }
@@ -175,6 +174,10 @@ impl Report for CopiedAll {
         }
         remarks
     }
+}
+
+fn was(count: usize) -> &'static str {
+    if count == 1 { "was" } else { "were" }
 }
 
 const DAMAGED: &str = "`strongroom verify` on the vault copied from names the damaged objects; \
