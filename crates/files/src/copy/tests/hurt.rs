@@ -1,4 +1,7 @@
 //! A source that is damaged: what can be read is copied, and what cannot is named.
+//!
+//! Packs are taken away, as a lost disk would; the source is opened anew, so nothing is remembered.
+//! DESIGN.md §15.
 
 use places::Place;
 

@@ -1,4 +1,6 @@
 //! Which keys may copy, and between which vaults and domains.
+//!
+//! Each role's key is a real one, issued by the owner, on a host without caches. DESIGN.md §6.
 
 use crypto::Keyring;
 use vault::DomainChoice;
