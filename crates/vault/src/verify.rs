@@ -122,6 +122,9 @@ impl Vault {
         progress: &dyn VerifyProgress,
         cancel: &AtomicBool,
     ) -> Result<Verification> {
+        // A role without these keys would take for damage what it cannot open.
+        let epoch = self.ledger().state().epoch();
+        self.keyring().meta_secret(epoch)?;
         let check = self.inspect(options, progress, cancel)?;
         self.conclude(check, options.reporting)
     }
@@ -155,9 +158,6 @@ impl Vault {
         cancel: &'a AtomicBool,
     ) -> Result<Check<'a>> {
         self.refresh()?;
-        // A role without these keys would take for damage what it cannot open.
-        let epoch = self.ledger().state().epoch();
-        self.keyring().meta_secret(epoch)?;
         let (mut check, runs) = {
             let ledger = self.ledger();
             let state = ledger.state();
