@@ -234,7 +234,7 @@ fn parse_https(rest: &str) -> Result<HttpsUrl> {
         Some(Ok(port)) if port > 0 => Some(port),
         Some(_) => return refuse("its port is not a number from 1 to 65535"),
     };
-    let path = path.strip_suffix('/').unwrap_or(path).to_owned();
+    let path = path.trim_end_matches('/').to_owned();
     Ok(HttpsUrl { host: host.to_owned(), port, path })
 }
 
