@@ -2,12 +2,18 @@
 //!
 //! A [`Forest`] grows the same tree from the same seed. [`look`] reads a tree with all that
 //! a file system says of it, so that two trees are equal only when a user would call them so.
-//! [`simulation`] is a world that one seed replays.
+//! [`simulation`] is a world that one seed replays. [`seaweed`] starts real S3 servers, and
+//! [`proxy`] breaks what goes to them.
 //! Nothing here knows how Strongroom stores anything.
 
 mod compare;
 mod forest;
+mod http;
+pub mod proxy;
+pub mod seaweed;
+mod signing;
 pub mod simulation;
 
 pub use compare::{Seen, look};
 pub use forest::{Forest, Nastiness};
+pub use signing::{Credentials, REGION};
