@@ -290,7 +290,7 @@ struct World {
 impl World {
     fn new(folder: &Path) -> Outcome<Self> {
         let url: PlaceUrl = folder.join("vault").to_string_lossy().parse()?;
-        let place = create_place(&url, Arc::new(SystemClock))?;
+        let place = create_place(&url, &PlaceOptions::default(), Arc::new(SystemClock))?;
         let world = Self { folder: folder.to_path_buf(), place };
         let options = CreateOptions {
             suite: preferred_suite(),

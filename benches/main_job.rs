@@ -52,7 +52,7 @@ fn grow_big(root: &Path) -> Outcome {
 fn measure_tree(name: &str, source: &Path, vault_folder: &Path) -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let url: PlaceUrl = vault_folder.to_string_lossy().parse()?;
-    let place = create_place(&url, clock.clone())?;
+    let place = create_place(&url, &PlaceOptions::default(), clock.clone())?;
     let components = Components { place, clock: clock.clone(), entropy: Arc::new(OsEntropy) };
     let home = vault_folder.with_extension("home");
     let folders = Folders { cache: Some(home.join("cache")), state: Some(home.join("state")) };

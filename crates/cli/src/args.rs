@@ -4,6 +4,7 @@
 //! after the command's name. DESIGN.md §15.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -12,6 +13,8 @@ use crate::commands::{
     backup, bench, cat, collect, completions, config, copy, diff, find, forget, hold, init, key,
     ledger, ls, man, mount, release, repair, restore, snapshots, stats, tag, verify,
 };
+
+use crate::quantities::parse_rate;
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
 #[derive(Debug, Parser)]
@@ -41,7 +44,8 @@ Exit codes:
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
-    /// Where the vault lies: a folder [environment: STRONGROOM_VAULT]
+    /// Where the vault lies: a folder, or a bucket as s3://BUCKET/PREFIX?endpoint=URL&region=NAME
+    /// [environment: STRONGROOM_VAULT]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) vault: Option<OsString>,
     /// A key file instead of a passphrase [environment: STRONGROOM_KEY]
@@ -68,6 +72,23 @@ pub(crate) struct Common {
     /// ~/.local/state/strongroom; of root: /var/lib/strongroom]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// How many requests to make to a bucket at the same time
+    #[arg(long, global = true, value_name = "NUMBER", default_value = "16")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) connections: u16,
+    /// Send no more than this in a second, such as 2MiB [default: no limit]
+    #[arg(long, global = true, value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) limit_upload: Option<NonZeroU64>,
+    /// Fetch no more than this in a second [default: no limit]
+    #[arg(long, global = true, value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) limit_download: Option<NonZeroU64>,
+    /// Trust the certificates in this PEM file, and no others
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Allow a bucket's endpoint without TLS on other machines: who listens learns what the bucket
+    /// does, and can disturb
+    #[arg(long, global = true)]
+    pub(crate) plain_http: bool,
     /// How to show progress, on standard error
     #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: ProgressMode,

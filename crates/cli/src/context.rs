@@ -5,13 +5,13 @@
 //! refused. DESIGN.md §9, §15.
 
 use std::ffi::OsStr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom::{
-    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceUrl, Rates, RepairOptions,
-    RepairStep, SystemClock, Throttled, Vault, create_place, open_place,
+    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceOptions, PlaceUrl, PlainHttp, Rates,
+    RepairOptions, RepairStep, RequestCounts, SystemClock, Throttled, Vault,
 };
 
 use crate::args::Common;
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) signals: Signals,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What buckets were asked.
+    pub(crate) requests: Arc<RequestCounts>,
     noted: Mutex<Exit>,
 }
 
@@ -57,6 +59,7 @@ impl Context {
             output,
             signals,
             clock: Arc::new(SystemClock),
+            requests: Arc::default(),
             noted: Mutex::new(Exit::Done),
         })
     }
@@ -85,7 +88,7 @@ impl Context {
         access: Access,
         read: Option<NonZeroU64>,
     ) -> Result<Vault> {
-        let components = self.limited(open_place(url, self.clock.clone())?, read);
+        let components = self.limited(self.place_at(url)?, read);
         let keyring = keys.keyring(self, components.place.as_ref())?;
         let folders = self.folders()?;
         let vault = Vault::open(components, &folders, keyring, &self.environment.host)?;
@@ -101,7 +104,7 @@ impl Context {
     ) -> Result<(Vault, Vec<RepairStep>)> {
         let url = self.place_url()?;
         let keys = KeySource::choose(self)?;
-        let components = self.components(open_place(&url, self.clock.clone())?);
+        let components = self.components(self.place_at(&url)?);
         let keyring = keys.keyring(self, components.place.as_ref())?;
         let (folders, host) = (self.folders()?, &self.environment.host);
         let opened = Vault::open_for_repair(components, &folders, keyring, host, options)?;
@@ -112,13 +115,41 @@ impl Context {
     /// Opens the place alone, for what needs no key, reading no more bytes than this in a second.
     pub(crate) fn open_place_limited(&self, read: Option<NonZeroU64>) -> Result<Components> {
         let url = self.place_url()?;
-        Ok(self.limited(open_place(&url, self.clock.clone())?, read))
+        Ok(self.limited(self.place_at(&url)?, read))
     }
 
     /// Opens the place for a new vault; it is made when it is not there.
     pub(crate) fn create_place(&self) -> Result<Components> {
         let url = self.place_url()?;
-        Ok(self.components(create_place(&url, self.clock.clone())?))
+        let options = self.place_options()?;
+        Ok(self.components(strongroom::create_place(&url, &options, self.clock.clone())?))
+    }
+
+    /// Opens a place.
+    pub(crate) fn place_at(&self, url: &PlaceUrl) -> Result<Arc<dyn Place>> {
+        Ok(strongroom::open_place(url, &self.place_options()?, self.clock.clone())?)
+    }
+
+    /// How places are to be reached.
+    pub(crate) fn place_options(&self) -> Result<PlaceOptions> {
+        let Common { connections, limit_upload, limit_download, ca_file, plain_http, .. } =
+            &self.common;
+        let certificates = match ca_file {
+            None => None,
+            Some(path) => {
+                let pem = std::fs::read(path).map_err(|error| Failure::local(path, &error))?;
+                Some(pem.into())
+            }
+        };
+        let usual = PlaceOptions::default();
+        Ok(PlaceOptions {
+            connections: NonZeroUsize::new((*connections).into()).unwrap_or(usual.connections),
+            rates: Rates { upload: *limit_upload, download: *limit_download },
+            certificates,
+            plain_http: if *plain_http { PlainHttp::Anywhere } else { PlainHttp::Loopback },
+            counts: self.requests.clone(),
+            ..usual
+        })
     }
 
     /// The host's folders. Those that were not named and cannot be made are gone without.

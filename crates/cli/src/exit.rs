@@ -7,8 +7,8 @@ use std::io::ErrorKind::AlreadyExists;
 use std::process::ExitCode;
 
 use strongroom::{
-    Alarm, Error, ErrorKind, FilesError, KeyError, LedgerError, PathText, PlaceError,
-    PlaceErrorKind, VaultError,
+    Alarm, Error, ErrorKind, FilesError, KeyError, LedgerError, Obstacle, PathText, PlaceError,
+    PlaceErrorKind, PlaceUrl, VaultError,
 };
 
 use crate::signals::Signal;
@@ -358,11 +358,34 @@ fn files_hint(error: &FilesError) -> Option<&'static str> {
 fn place_hint(error: &PlaceError) -> Option<&'static str> {
     Some(match error {
         PlaceError::Folder { .. } if error.kind() == PlaceErrorKind::NotFound => NO_VAULT,
+        PlaceError::Unusable { obstacle, .. } => obstacle_hint(obstacle),
+        PlaceError::Setting { .. } => {
+            "write it as s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME"
+        }
+        PlaceError::Denied { place, .. } if is_bucket(place) => {
+            "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, and what they \
+             allow in the bucket"
+        }
         PlaceError::Folder { .. } => "name a folder that this user may use, with --vault",
         PlaceError::Denied { .. } => "check the mode and owner of the vault's folder",
         PlaceError::Url { .. } => "name the vault as a folder, such as --vault /srv/vault",
         _ => return None,
     })
+}
+
+fn is_bucket(place: &str) -> bool {
+    matches!(place.parse(), Ok(PlaceUrl::S3(_)))
+}
+
+fn obstacle_hint(obstacle: &Obstacle) -> &'static str {
+    match obstacle {
+        Obstacle::NoBucket { .. } => {
+            "make the bucket with its service's own tools, or check how it is spelled"
+        }
+        Obstacle::Region { .. } => "name the bucket's region in the URL: s3://BUCKET?region=NAME",
+        Obstacle::Certificate { .. } => "name the file of the authority to trust with --ca-file",
+        Obstacle::Answer { .. } => "check the URL's endpoint, and that it speaks S3",
+    }
 }
 
 /// The next step after an alarm while reading.

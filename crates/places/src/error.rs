@@ -1,7 +1,7 @@
 //! What can go wrong in a place, told with the place, the object and the numbers.
 //!
-//! Every variant is a fact a caller can act on; [`Error::kind`] says how: only
-//! [`ErrorKind::Unavailable`] is worth retrying. Messages never hold secrets, because
+//! Every variant is a fact a caller can act on; [`Error::kind`] says how, and
+//! [`Error::is_transient`] whether trying again is worth it. Messages never hold secrets, because
 //! [`Place::describe`](crate::Place::describe) holds none.
 
 use crate::name::ObjectName;
@@ -76,6 +76,24 @@ pub enum Error {
         /// The object or prefix of the call.
         subject: String,
         /// What the place answered.
+        reason: String,
+    },
+
+    /// The place cannot be used as it was named: waiting does not help.
+    #[error("{place} cannot be used: {obstacle}")]
+    Unusable {
+        /// The place, as it describes itself.
+        place: String,
+        /// What stands in the way.
+        obstacle: Obstacle,
+    },
+
+    /// How the place is to be reached makes no sense: an option of its URL, or beside it.
+    #[error("{place}: {reason}")]
+    Setting {
+        /// The place, as it describes itself.
+        place: String,
+        /// What is wrong, and the way out.
         reason: String,
     },
 
@@ -155,16 +173,64 @@ impl Error {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Reserve { .. } | Self::Full { .. } => ErrorKind::Full,
-            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Unavailable { .. } | Self::Unusable { .. } => ErrorKind::Unavailable,
             Self::Denied { .. } => ErrorKind::Denied,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Range { .. } | Self::TooLarge { .. } | Self::Name { .. } | Self::Url { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::Range { .. }
+            | Self::TooLarge { .. }
+            | Self::Name { .. }
+            | Self::Url { .. }
+            | Self::Setting { .. } => ErrorKind::Invalid,
             Self::Folder { kind, .. } => *kind,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
         }
     }
+
+    /// Whether the same call may succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unusable { .. } => false,
+            other => other.kind() == ErrorKind::Unavailable,
+        }
+    }
+}
+
+/// What stands in the way of a place that is out of reach for good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// The service answers, and the bucket is not there.
+    #[error("there is no bucket {bucket}")]
+    NoBucket {
+        /// Its name.
+        bucket: String,
+    },
+    /// The service wants to be asked for another region.
+    #[error("it was asked for in the region {asked}, but {}", match expected {
+        Some(expected) => format!("it is in {expected}"),
+        None => "it is in another".to_owned(),
+    })]
+    Region {
+        /// The region that was asked.
+        asked: String,
+        /// The region that the service names, if it does.
+        expected: Option<String>,
+    },
+    /// The service's certificate is not trusted.
+    #[error("the certificate of {host} is not trusted: {reason}")]
+    Certificate {
+        /// Who showed it.
+        host: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The service refuses what was asked, in a way that means nothing else.
+    #[error("{subject}: it answered {answer}")]
+    Answer {
+        /// The object or prefix of the call.
+        subject: String,
+        /// The service's words.
+        answer: String,
+    },
 }
 
 /// Sorts errors by what a caller can do about them.
@@ -174,7 +240,7 @@ pub enum ErrorKind {
     NotFound,
     /// No room, or only the room kept for ledger records.
     Full,
-    /// Worth retrying; whether the call took effect is unknown.
+    /// Out of reach, mostly for a while; whether the call took effect is unknown.
     Unavailable,
     /// Needs other credentials or modes.
     Denied,

@@ -16,13 +16,14 @@ mod place;
 mod probe;
 mod read_only;
 mod recording;
+mod requests;
 mod retrying;
 mod seed;
 mod throttled;
 mod time;
 mod url;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Obstacle, Result};
 pub use faulty::{Fault, FaultRates, Faulty, Operation};
 pub use folder::FolderPlace;
 pub use memory::{MemoryPlace, MemorySnapshot};
@@ -34,6 +35,7 @@ pub use place::{
 pub use probe::probe;
 pub use read_only::ReadOnly;
 pub use recording::{Call, LOG_CALLS_MAX, Recording, Verb};
+pub use requests::{RequestClass, RequestCounts, RequestTotals};
 pub use retrying::{RetryPolicy, Retrying};
 pub use throttled::{Rates, Throttled};
 pub use time::{Clock, ManualClock, SystemClock, Time};

@@ -75,7 +75,8 @@ pub trait Place: Send + Sync {
     /// or may not show objects that are put or deleted meanwhile.
     ///
     /// # Errors
-    /// `Unavailable` and `Denied`, at once or in the walk; an error ends the walk.
+    /// `Unavailable` and `Denied`, at once or in the walk; an error ends the walk. Only who
+    /// retries asks on: a place that reads in pages then goes on where it stood, others end.
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>>;
 
     /// Size and age of an object, `None` when it is absent.

@@ -1,10 +1,11 @@
 //! A place that tries again, and settles whether an unanswered put happened.
 //!
-//! Only [`ErrorKind::Unavailable`] is retried, with exponential back-off and full jitter, within a
+//! Only what is [transient](Error::is_transient) is retried, with exponential back-off and full jitter, within a
 //! number of attempts and a deadline. A put whose answer is lost may have happened, or happen
 //! later: from then on the bytes under its name decide. Own bytes are `Created`, other bytes are
 //! `Exists`, nothing means put again. So a caller never sees its own object as another's.
-//! A listing is retried until it begins; an error in its midst ends it, because the part already
+//! A listing is retried until it begins; after an error in its midst it is asked to go on where it
+//! stood, which a place that reads in pages can, and ends where the place cannot: the part already
 //! handed out has no order to resume from. Wraps any [`Place`].
 
 use std::ops::Range;
@@ -16,7 +17,8 @@ use bytes::Bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamePrefix, ObjectName};
 use crate::place::{
-    Capabilities, ListCost, Listing, Place, Put, PutOptions, Retention, Start, Stat, Versions,
+    Capabilities, ListCost, Listed, Listing, Place, Put, PutOptions, Retention, Start, Stat,
+    Versions,
 };
 use crate::seed::Seeded;
 use crate::time::{Clock, Time};
@@ -40,6 +42,19 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// No try begins later than this after the first.
     pub deadline: Duration,
+}
+
+impl RetryPolicy {
+    /// For places across a network, which goes away and comes back: as many tries as `deadline`
+    /// has room for, with pauses up to 200 ms, doubling to 20 s.
+    pub fn network(deadline: Duration) -> Self {
+        Self {
+            attempts: u32::MAX,
+            base: Duration::from_millis(200),
+            cap: Duration::from_secs(20),
+            deadline,
+        }
+    }
 }
 
 impl Default for RetryPolicy {
@@ -70,7 +85,7 @@ impl<P: Place> Retrying<P> {
         let mut attempt = 1;
         loop {
             match call() {
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                Err(error) if error.is_transient() => {
                     self.pause(attempt, start).ok_or(error)?;
                 }
                 ended => return ended,
@@ -130,7 +145,7 @@ impl<P: Place> Place for Retrying<P> {
                 Ok(Put::Exists) if answer_lost => {
                     Ok(self.settle(name, &body)?.unwrap_or(Put::Exists))
                 }
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                Err(error) if error.is_transient() => {
                     answer_lost = true;
                     Err(error)
                 }
@@ -154,7 +169,8 @@ impl<P: Place> Place for Retrying<P> {
     }
 
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {
-        self.retry(|| self.inner.list(prefix, start_after))
+        let listing = self.retry(|| self.inner.list(prefix, start_after))?;
+        Ok(Box::new(Resumed { retrying: self, listing, is_over: false }))
     }
 
     fn stat(&self, name: &ObjectName) -> Result<Option<Stat>> {
@@ -202,6 +218,43 @@ impl<P: Place> Retrying<P> {
             place: self.describe(),
             what: "keep objects until a time".into(),
         })
+    }
+}
+
+/// A listing that goes on after an error where its place can.
+struct Resumed<'a, P> {
+    retrying: &'a Retrying<P>,
+    listing: Listing<'a>,
+    is_over: bool,
+}
+
+impl<P: Place> Iterator for Resumed<'_, P> {
+    type Item = Result<Listed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let mut failed = None;
+        let (mut attempt, start) = (1, self.retrying.clock.now());
+        loop {
+            match self.listing.next() {
+                Some(Ok(listed)) => return Some(Ok(listed)),
+                Some(Err(error)) if error.is_transient() => {
+                    let may_go_on = self.retrying.pause(attempt, start).is_some();
+                    failed = Some(error);
+                    if may_go_on {
+                        attempt += 1;
+                        continue;
+                    }
+                }
+                Some(Err(error)) => failed = Some(error),
+                // The end after an error is a walk that cannot go on.
+                None => {}
+            }
+            self.is_over = true;
+            return failed.map(Err);
+        }
     }
 }
 

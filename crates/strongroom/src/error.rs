@@ -26,7 +26,9 @@ pub enum Error {
     #[error(transparent)]
     Keys(#[from] crypto::Error),
     /// A kind of place that this version does not have.
-    #[error("{place}: this kind of place is not built yet; a folder works (PATH or file:PATH)")]
+    #[error(
+        "{place}: this kind of place is not built yet; a folder or a bucket works (PATH, s3://…)"
+    )]
     NotBuilt {
         /// The URL.
         place: String,

@@ -12,15 +12,15 @@
 //! use std::io::Read;
 //! use std::sync::Arc;
 //! use strongroom::{
-//!     BackupOptions, Cancel, Clock, Components, CreateOptions, Folders, OsEntropy, PlaceUrl,
-//!     Protection, Quiet, Suite, SystemClock, Vault,
+//!     BackupOptions, Cancel, Clock, Components, CreateOptions, Folders, OsEntropy, PlaceOptions,
+//!     PlaceUrl, Protection, Quiet, Suite, SystemClock, Vault,
 //! };
 //!
 //! let folder = tempfile::tempdir()?;
 //! std::fs::write(folder.path().join("letter.txt"), "dear vault")?;
 //!
 //! let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-//! let place = strongroom::create_place(&PlaceUrl::Memory, clock.clone())?;
+//! let place = strongroom::create_place(&PlaceUrl::Memory, &PlaceOptions::default(), clock.clone())?;
 //! let start = clock.now();
 //! let components = Components { place, clock, entropy: Arc::new(OsEntropy) };
 //! let options = CreateOptions {
@@ -79,11 +79,13 @@ pub use ledger::{
     Seq, Standing, State, VoidReason,
 };
 pub use machine::preferred_suite;
-pub use place::{create_place, open_place};
+pub use place::{PlaceOptions, create_place, open_place};
 pub use places::{
-    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, ObjectName, Place, PlaceUrl, Put,
-    PutOptions, Rates, SystemClock, Throttled, Time,
+    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, ObjectName, Obstacle, Place, PlaceUrl,
+    Put, PutOptions, Rates, RequestClass, RequestCounts, RequestTotals, SystemClock, Throttled,
+    Time,
 };
+pub use s3::{Credentials, LockMode, PlainHttp};
 pub use vault::{
     Amount, ChunkTotals, CollectMode, CollectOptions, CollectProgress, Collection, Committed,
     CompactOptions, Compaction, CompactionPlan, Components, Compression, CreateOptions, Damage,

@@ -11,9 +11,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use strongroom::{
-    Compression, Entropy, OsEntropy, Stages, create_place, open_place, preferred_suite,
-};
+use strongroom::{Compression, Entropy, OsEntropy, Stages, preferred_suite};
 
 use crate::context::Context;
 use crate::exit::Result;
@@ -66,9 +64,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Measured> {
     let (place, name) = match has_vault {
         true => {
             let url = context.place_url()?;
-            (open_place(&url, context.clock.clone())?, url.to_string())
+            (context.place_at(&url)?, url.to_string())
         }
-        false => (create_place(&memory, context.clock.clone())?, memory.to_string()),
+        false => (context.place_at(&memory)?, memory.to_string()),
     };
     let mut rates = Vec::new();
     let content = content::make(args.size, &OsEntropy, context)?;
