@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "whatever is unwrapped here is what the suite checks")]
 
+// A bucket of a real S3 server.
+mod bucket;
 // Many processes back up to one folder vault at the same time.
 mod together;
