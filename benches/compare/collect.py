@@ -15,6 +15,7 @@ import argparse, hashlib, json, os, random, shutil, statistics, subprocess, sys,
 from concurrent.futures import ThreadPoolExecutor
 
 BASE = os.environ.get("COMPARE_DIR", os.path.expanduser("~/.cache/strongroom-compare/collect"))
+RUSTIC = os.environ.get("RUSTIC_BIN", "rustic")
 STRONGROOM = os.environ.get("STRONGROOM_BIN", "strongroom")
 PASSWORD = "correct horse battery staple"
 FOLDER_FILES = 100
@@ -23,8 +24,10 @@ FOLDER_FILES = 100
 class Tool:
     """A tool's commands; every one runs with the tool's folder as its working folder."""
     environment = {}
+    built_by = None  # whose repository it works on, when not on one of its own
 
     def __init__(self):
+        self.built = f"{BASE}/{self.built_by or self.name}-built"
         self.home = f"{BASE}/tools/{self.name}"
         self.repository = f"{self.home}/repository"
 
@@ -55,6 +58,13 @@ class Strongroom(Tool):
         return f"{self.common} --key key restore {snapshot}:{BASE}/tree/{folder} --to restored"
 
 
+class StrongroomCompacting(Strongroom):
+    """Frees as the others do: what lives leaves packs of which a part is dead."""
+    name = "strongroom --compact"
+    built_by = "strongroom"
+    collect = Strongroom.collect.replace("gc.key", "key") + " --compact >&2"
+
+
 class Restic(Tool):
     name = "restic"
     common = "restic -q -r repository --password-file password --cache-dir cache"
@@ -73,6 +83,26 @@ class Restic(Tool):
     def restore(self, snapshot, folder):
         path = f"{BASE}/tree/{folder}"
         return f"{self.common} restore {snapshot} --include {path} --target out && mv out{path} restored"
+
+
+class Rustic(Tool):
+    """Reads what restic wrote."""
+    name = "rustic"
+    built_by = "restic"
+    common = f"{RUSTIC} --no-progress --log-level error -r repository --password-file password --cache-dir rcache"
+    version = f"{RUSTIC} --version"
+
+    def snapshots(self):
+        groups = json.loads(self.run(f"{self.common} snapshots --json"))
+        listed = [snapshot for group in groups for snapshot in group["snapshots"]]
+        return [snapshot["id"] for snapshot in sorted(listed, key=lambda snapshot: snapshot["time"])]
+
+    def forget(self, snapshots):
+        prune = "--prune --instant-delete --keep-pack 0s --keep-delete 0s"
+        return f"{self.common} forget {prune} {' '.join(snapshots)} >&2"
+
+    def restore(self, snapshot, folder):
+        return f"{self.common} restore {snapshot}:{BASE}/tree/{folder} restored"
 
 
 class Borg(Tool):
@@ -124,12 +154,14 @@ def write_generation(files, generation):
 
 
 def tools(options):
-    return [tool() for tool in (Strongroom, Restic, Borg) if tool.name in options.tools.split(",")]
+    return [tool() for tool in (Strongroom, StrongroomCompacting, Restic, Rustic, Borg)
+            if tool.name in options.tools.split(",")]
 
 
 def build(options):
     os.makedirs(BASE, exist_ok=True)
-    for tool in tools(options):
+    builders = [tool for tool in tools(options) if tool.built_by is None]
+    for tool in builders:
         os.makedirs(tool.home)
         with open(f"{tool.home}/password", "w") as file:
             file.write(PASSWORD)
@@ -138,10 +170,10 @@ def build(options):
         began = time.time()
         write_generation(options.files, generation)
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda tool: tool.run(tool.backup(generation)), tools(options)))
+            list(pool.map(lambda tool: tool.run(tool.backup(generation)), builders))
         print(f"generation {generation}: {time.time() - began:.1f} s", flush=True)
-    for tool in tools(options):
-        os.rename(tool.home, f"{BASE}/{tool.name}-built")
+    for tool in builders:
+        os.rename(tool.home, tool.built)
 
 
 def stored(path):
@@ -189,7 +221,7 @@ def run(options):
     for nth in range(options.runs):
         for tool in tools(options):
             shutil.rmtree(tool.home, ignore_errors=True)
-            subprocess.check_call(["cp", "-a", f"{BASE}/{tool.name}-built", tool.home])
+            subprocess.check_call(["cp", "-a", tool.built, tool.home])
             snapshots = tool.snapshots()
             assert len(snapshots) == options.snapshots, f"{tool.name} lists {len(snapshots)} snapshots"
             before = stored(tool.repository)
@@ -197,7 +229,7 @@ def run(options):
             row.update(tool=tool.name, version=tool.run(tool.version).strip(), run=nth, before=before,
                        after=stored(tool.repository), files=options.files, snapshots=options.snapshots)
             assert len(tool.snapshots()) == options.snapshots // 2
-            if tool.name == "strongroom":
+            if isinstance(tool, Strongroom):
                 row["nothing"] = timed(tool, tool.collect)
             if nth == 0:
                 row["compared"] = check(tool, snapshots, options)
@@ -213,7 +245,7 @@ def table(_):
     for name in dict.fromkeys(row["tool"] for row in rows):
         of_tool = [row for row in rows if row["tool"] == name]
         middle = lambda key: statistics.median(row[key] for row in of_tool)
-        print(f"| {of_tool[0]['version']} | {len(of_tool)} | {middle('wall'):.2f} | {middle('cpu'):.2f} "
+        print(f"| {name}, {of_tool[0]['version'].split()[1]} | {len(of_tool)} | {middle('wall'):.2f} | {middle('cpu'):.2f} "
               f"| {middle('other'):.1f} | {max(row['memory'] for row in of_tool) / 2**20:.0f} "
               f"| {middle('before') / 1e6:.0f} | {middle('after') / 1e6:.0f} |")
 
@@ -221,7 +253,7 @@ def table(_):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["build", "run", "table"])
-    parser.add_argument("--tools", default="strongroom,restic,borg")
+    parser.add_argument("--tools", default="strongroom,strongroom --compact,restic,rustic,borg")
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--snapshots", type=int, default=50)
     parser.add_argument("--runs", type=int, default=3)

@@ -28,7 +28,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use crypto::{DomainId, SessionId};
-use format::ChunkRef;
+use format::{ChunkId, ChunkRef};
 use ledger::PackStanding;
 
 use crate::index::{Found, Index, Layout, Placed};
@@ -259,6 +259,13 @@ pub(crate) fn is_damage(error: &Error) -> bool {
 fn words(layout: &Layout) -> Vec<AtomicU64> {
     let words = layout.entries().div_ceil(64) as usize;
     std::iter::repeat_with(AtomicU64::default).take(words).collect()
+}
+
+/// The first bytes of an id, in the order of ids: two hardly ever begin alike, and numbers are
+/// compared faster than bytes.
+fn beginning(id: ChunkId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *id.as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 pub(crate) fn go_on(cancel: &AtomicBool) -> Result<()> {

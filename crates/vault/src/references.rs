@@ -4,7 +4,8 @@
 //! node of some tree, so no content key is needed. FORMAT.md §8.
 
 use format::{
-    Child, ChunkId, ChunkKind, ChunkRef, Content, Descriptor, ExtraAt, FileEntry, Node, RecipeNode,
+    Child, ChunkId, ChunkKind, ChunkRef, Content, DecodeError, Descriptor, ExtraAt, FileEntry,
+    Node, RecipeNode,
 };
 
 use crate::{Error, Result};
@@ -40,8 +41,7 @@ pub(crate) fn each_reference(
         ChunkKind::Node => node_references(chunk, bytes, each),
         ChunkKind::Recipe => recipe_references(chunk, bytes, each),
         ChunkKind::Descriptor => {
-            let called = || format!("descriptor {}", chunk.id);
-            let descriptor = Descriptor::decode(bytes).map_err(Error::decode(called()))?;
+            let descriptor = Descriptor::decode(bytes).map_err(undecodable("descriptor", chunk))?;
             each(descriptor.root_ref(), None);
             Ok(())
         }
@@ -58,16 +58,16 @@ fn node_references(
     bytes: &[u8],
     mut each: impl FnMut(ChunkRef, Option<&[u8]>),
 ) -> Result<()> {
-    let called = || format!("tree node {}", chunk.id);
-    let node = Node::decode(bytes).map_err(Error::decode(called()))?;
+    let undecodable = undecodable("tree node", chunk);
+    let node = Node::decode(bytes).map_err(undecodable)?;
     for index in 0..node.len() {
         let key = Some(node.key(index));
         if node.level() > 0 {
-            let child = Child::decode(node.value(index)).map_err(Error::decode(called()))?;
+            let child = Child::decode(node.value(index)).map_err(undecodable)?;
             each(reference(ChunkKind::Node, child.id), key);
             continue;
         }
-        let entry = FileEntry::decode(node.value(index)).map_err(Error::decode(called()))?;
+        let entry = FileEntry::decode(node.value(index)).map_err(undecodable)?;
         match &entry.content {
             Content::Chunks(chunks) => {
                 chunks.iter().for_each(|(id, _)| each(reference(ChunkKind::Content, *id), key));
@@ -86,11 +86,15 @@ fn recipe_references(
     bytes: &[u8],
     mut each: impl FnMut(ChunkRef, Option<&[u8]>),
 ) -> Result<()> {
-    let node =
-        RecipeNode::decode(bytes).map_err(Error::decode(format!("recipe node {}", chunk.id)))?;
+    let node = RecipeNode::decode(bytes).map_err(undecodable("recipe node", chunk))?;
     let kind = if node.level > 0 { ChunkKind::Recipe } else { ChunkKind::Content };
     node.items.iter().for_each(|item| each(reference(kind, item.id), None));
     Ok(())
+}
+
+/// Names the chunk only when there is an error: millions of entries are decoded.
+fn undecodable(what: &str, chunk: ChunkRef) -> impl Fn(DecodeError) -> Error + Copy {
+    move |error| Error::object(format!("{what} {}", chunk.id), error)
 }
 
 fn reference(kind: ChunkKind, id: ChunkId) -> ChunkRef {

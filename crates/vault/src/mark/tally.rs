@@ -14,7 +14,7 @@ use crypto::{Digest, DomainId, ObjectKind, SessionId, object_len};
 use format::Seq;
 use ledger::PackStanding;
 
-use super::{Reach, go_on, in_parallel, is_readable};
+use super::{Reach, beginning, go_on, in_parallel, is_readable};
 use crate::Result;
 use crate::index::{Index, Placed};
 use crate::table::{Prefix, TableEntry, TablePack};
@@ -213,7 +213,10 @@ impl Pass<'_> {
         let domain = |p: &Placed| self.pack(p).map(|pack| pack.used.domain);
         placed.retain(|p| domain(p).is_some());
         let key = |p: &Placed| (p.entry.id, p.entry.kind, domain(p));
-        placed.sort_unstable_by_key(key);
+        placed.sort_unstable_by(|a, b| {
+            let by_beginning = beginning(a.entry.id).cmp(&beginning(b.entry.id));
+            by_beginning.then_with(|| key(a).cmp(&key(b)))
+        });
         for copies in placed.chunk_by(|a, b| key(a) == key(b)) {
             let is_reached = copies.iter().any(|copy| self.reach.holds(copy.ordinal));
             hear(copies, if is_reached { self.choose(copies) } else { None });

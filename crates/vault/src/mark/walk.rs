@@ -7,9 +7,9 @@
 //! walk in depth.
 
 use crypto::DomainId;
-use format::{ChunkKind, ChunkRef};
+use format::{ChunkId, ChunkKind, ChunkRef};
 
-use super::{Marker, Reach, Root, go_on, in_parallel, is_damage, is_readable};
+use super::{Marker, Reach, Root, beginning, go_on, in_parallel, is_damage, is_readable};
 use crate::index::{Found, Placed};
 use crate::references::each_reference;
 use crate::{Error, Result};
@@ -19,7 +19,10 @@ const BATCH: usize = 256;
 /// Above this many nodes on the stack fewer are read at once; above four times as many, one.
 const STACK_MANY: usize = 1 << 17;
 /// Chunks without references that wait, at most, before they are looked up.
-const LEAVES_MAX: usize = if cfg!(test) { 1 << 16 } else { 1 << 21 };
+const LEAVES_MAX: usize = if cfg!(test) { 1 << 16 } else { 1 << 20 };
+
+/// How many chunks are remembered as met: 13 MiB.
+const NEWEST: usize = 1 << 18;
 
 /// A chunk that was met.
 #[derive(Clone, Copy)]
@@ -40,6 +43,7 @@ struct Node {
 pub(super) fn walk(reach: &Reach, marker: &Marker<'_>, roots: &[Root]) -> Result<()> {
     let walk = Walk { reach, marker, roots };
     let mut leaves = Vec::new();
+    let mut newest = Newest::new();
     let mut stack = walk.claim_nodes(walk.begin())?;
     while !stack.is_empty() {
         go_on(marker.cancel)?;
@@ -51,10 +55,13 @@ pub(super) fn walk(reach: &Reach, marker: &Marker<'_>, roots: &[Root]) -> Result
         let batch = stack.split_off(stack.len().saturating_sub(count));
         let mut nodes = Vec::new();
         for part in in_parallel(marker.at_once, &batch, |part| walk.read(part))? {
-            let (inner, outer): (Vec<Met>, Vec<Met>) =
-                part.into_iter().partition(|met| has_references(met.chunk.kind));
-            nodes.extend(inner);
-            leaves.extend(outer);
+            for met in part {
+                match has_references(met.chunk.kind) {
+                    true => nodes.push(met),
+                    false if newest.is_new(walk.key(&met)) => leaves.push(met),
+                    false => {}
+                }
+            }
         }
         (marker.heard)(batch.len() as u64);
         if leaves.len() >= LEAVES_MAX {
@@ -67,6 +74,27 @@ pub(super) fn walk(reach: &Reach, marker: &Marker<'_>, roots: &[Root]) -> Result
 
 fn has_references(kind: ChunkKind) -> bool {
     !matches!(kind, ChunkKind::Content | ChunkKind::Extra | ChunkKind::Body)
+}
+
+/// What makes a chunk one.
+type Key = (ChunkId, ChunkKind, DomainId);
+
+/// Chunks that were met last, at most one for each beginning of an id. Snapshots that differ little
+/// refer to the same chunks again and again, and what is here need not be looked up anew.
+struct Newest {
+    met: Vec<Option<Key>>,
+}
+
+impl Newest {
+    fn new() -> Self {
+        Self { met: vec![None; NEWEST] }
+    }
+
+    /// Whether the chunk is not among them; it is from now on.
+    fn is_new(&mut self, key: Key) -> bool {
+        let place = &mut self.met[beginning(key.0) as usize % NEWEST];
+        place.replace(key) != Some(key)
+    }
 }
 
 struct Walk<'a> {
@@ -161,9 +189,15 @@ impl Walk<'_> {
 
     /// Sorted by id, neighbours are looked up in the same part of the index.
     fn sort(&self, met: &mut Vec<Met>) {
-        let key = |met: &Met| (met.chunk.id, met.chunk.kind, self.domain(met.root));
-        met.sort_unstable_by_key(key);
-        met.dedup_by_key(|met| key(met));
+        met.sort_unstable_by(|a, b| {
+            let by_beginning = beginning(a.chunk.id).cmp(&beginning(b.chunk.id));
+            by_beginning.then_with(|| self.key(a).cmp(&self.key(b)))
+        });
+        met.dedup_by_key(|met| self.key(met));
+    }
+
+    fn key(&self, met: &Met) -> Key {
+        (met.chunk.id, met.chunk.kind, self.domain(met.root))
     }
 
     /// Adds a chunk to what is reached: its first copy when it was not there.

@@ -22,8 +22,8 @@ use crate::table::TableEntry;
 use crate::writer::{Lane, WriteOptions, Writer};
 use crate::{Reader, Result};
 
-/// So much is read side by side, before compression, and one frame more.
-const BATCH_BYTES: u64 = 32 << 20;
+/// So much is read side by side, before compression, and one frame more; as much is being stored.
+const BATCH_BYTES: u64 = 16 << 20;
 /// And so many frames.
 const BATCH_FRAMES: usize = 256;
 /// A frame of at least so many bytes moves as it is; smaller ones are put together.
@@ -80,24 +80,28 @@ impl Work<'_> {
     ) -> Result<()> {
         let at_once = self.place().calls_at_once();
         let frame = |entry: &(u32, TableEntry)| (entry.0, entry.1.frame.offset);
-        let mut frames = moving.chunks.chunk_by(|a, b| frame(a) == frame(b)).peekable();
-        let mut lane = writer.lane();
-        while frames.peek().is_some() {
-            self.go_on()?;
+        let mut frames = moving.chunks.chunk_by(|a, b| frame(a) == frame(b));
+        let batches = std::iter::from_fn(|| {
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while batch.len() < BATCH_FRAMES && bytes < BATCH_BYTES {
                 let Some(frame) = frames.next() else { break };
                 bytes += frame.first().map_or(0, |(_, e)| u64::from(e.frame.plain_length));
                 batch.push(frame);
             }
-            let read = in_parallel(at_once, &batch, |part| {
-                part.iter().map(|frame| read_frame(reader, moving, frame)).collect::<Result<_>>()
+            (!batch.is_empty()).then_some(batch)
+        });
+        let read = |batch: &Vec<Frame<'_>>| -> Result<Vec<Gave>> {
+            let parts = in_parallel(at_once, batch, |part| {
+                part.iter().map(|frame| read_frame(reader, moving, frame)).collect()
             })?;
-            let read: Vec<Gave> = read.into_iter().flat_map(|part: Vec<Gave>| part).collect();
-            for (frame, gave) in batch.into_iter().zip(read) {
-                self.store(writer, &mut lane, frame, gave, missing)?;
-            }
-        }
+            Ok(parts.into_iter().flat_map(|part: Vec<Gave>| part).collect())
+        };
+        let mut lane = writer.lane();
+        read_ahead(at_once, batches, read, |batch, gave| {
+            self.go_on()?;
+            let mut frames = batch.into_iter().zip(gave);
+            frames.try_for_each(|(frame, gave)| self.store(writer, &mut lane, frame, gave, missing))
+        })?;
         lane.flush()
     }
 
@@ -156,6 +160,32 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Reads each batch while the one before it is stored; where calls come one by one, after that.
+fn read_ahead<B: Sync, G: Send>(
+    at_once: usize,
+    mut batches: impl Iterator<Item = B>,
+    read: impl Fn(&B) -> Result<G> + Sync,
+    mut store: impl FnMut(B, G) -> Result<()>,
+) -> Result<()> {
+    let Some(mut batch) = batches.next() else { return Ok(()) };
+    let mut gave = read(&batch)?;
+    for next in batches {
+        gave = if at_once <= 1 {
+            store(batch, gave)?;
+            read(&next)?
+        } else {
+            std::thread::scope(|scope| {
+                let ahead = scope.spawn(|| read(&next));
+                let stored = store(batch, gave);
+                let read = ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                stored.and(read)
+            })?
+        };
+        batch = next;
+    }
+    store(batch, gave)
 }
 
 /// Reads a frame's live chunks.
