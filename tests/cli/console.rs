@@ -49,12 +49,15 @@ cases! {
     init_refuses
     key_sources
     keys
+    kit
     ledger
     man
     mount
     own_folders
     quiet
+    recover
     repair
+    repair_from
     restore_options
     restore_refuses
     roles_read

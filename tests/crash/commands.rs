@@ -181,9 +181,10 @@ pub(crate) const REPAIR: Command = Command {
         let (base, options) = (stage.base, RepairOptions::default());
         let components = base.components(stage.place.clone());
         let home = base.home(&stage.home);
+        let elsewhere = Elsewhere::default();
         let (mut vault, _) =
-            Vault::open_for_repair(components, &home, base.keyring(), HOST, &options)?;
-        let repaired = vault.repair(&options, &Silent, &AtomicBool::new(false))?;
+            Vault::open_for_repair(components, &home, base.keyring(), HOST, &options, &elsewhere)?;
+        let repaired = vault.repair(&options, &elsewhere, &Silent, &AtomicBool::new(false))?;
         assert!(repaired.hurt.is_empty(), "{:?}", repaired.steps);
         Ok(())
     },

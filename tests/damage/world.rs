@@ -107,14 +107,15 @@ impl World {
         host: &str,
         options: &RepairOptions,
     ) -> Result<(Vault, Repair)> {
+        let elsewhere = Elsewhere::default();
         let bundle = Bundle::from_key_file(&self.key_file)?;
         let folders = home(self.folder.path(), host);
         let components =
             Components { place, clock: self.clock.clone(), entropy: Arc::new(OsEntropy) };
         let keyring = Keyring::from_bundle(bundle);
         let (mut vault, first) =
-            Vault::open_for_repair(components, &folders, keyring, host, options)?;
-        let mut repair = vault.repair(options, &Silent, &AtomicBool::new(false))?;
+            Vault::open_for_repair(components, &folders, keyring, host, options, &elsewhere)?;
+        let mut repair = vault.repair(options, &elsewhere, &Silent, &AtomicBool::new(false))?;
         repair.steps.splice(0..0, first);
         Ok((vault, repair))
     }

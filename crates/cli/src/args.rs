@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     backup, bench, cat, collect, completions, config, copy, diff, find, forget, hold, init, key,
-    ledger, ls, man, mount, release, repair, restore, snapshots, stats, tag, verify,
+    kit, ledger, ls, man, mount, recover, release, repair, restore, snapshots, stats, tag, verify,
 };
 
 use crate::quantities::parse_rate;
@@ -57,6 +57,9 @@ pub(crate) struct Common {
     /// A shell command that prints the passphrase
     #[arg(long, global = true, value_name = "COMMAND")]
     pub(crate) passphrase_command: Option<OsString>,
+    /// A recovery kit, or its 24 words, instead of a passphrase; - is standard input
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kit: Option<PathBuf>,
     /// The file of settings [default: /etc/strongroom/config.toml, then
     /// ~/.config/strongroom/config.toml] [environment: STRONGROOM_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
@@ -141,7 +144,9 @@ pub(crate) enum Command {
     #[command(alias = "check")]
     Verify(verify::Args),
     Repair(repair::Args),
+    Recover(recover::Args),
     Key(key::Args),
+    Kit(kit::Args),
     Ledger(ledger::Args),
     Config(config::Args),
     Bench(bench::Args),
@@ -171,7 +176,9 @@ impl Command {
             Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",
             Self::Repair(_) => "repair",
+            Self::Recover(_) => "recover",
             Self::Key(args) => args.name(),
+            Self::Kit(args) => args.name(),
             Self::Ledger(args) => args.name(),
             Self::Config(args) => args.name(),
             Self::Bench(_) => "bench",

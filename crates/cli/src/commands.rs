@@ -16,10 +16,12 @@ pub(crate) mod forget;
 pub(crate) mod hold;
 pub(crate) mod init;
 pub(crate) mod key;
+pub(crate) mod kit;
 pub(crate) mod ledger;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod mount;
+pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod repair;
 pub(crate) mod restore;
@@ -54,7 +56,9 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Stats(args) => Ok(Box::new(stats::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Repair(args) => Ok(Box::new(repair::run(&args, context)?)),
+        Command::Recover(args) => Ok(Box::new(recover::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),
+        Command::Kit(args) => kit::run(&args, context),
         Command::Ledger(args) => ledger::run(&args, context),
         Command::Config(args) => config::run(&args, context),
         Command::Bench(args) => Ok(Box::new(bench::run(&args, context)?)),

@@ -276,7 +276,7 @@ fn contradict(command: &Command, one: &str, other: &str) -> bool {
 }
 
 /// The options that say where the key comes from: a nearer one stands for all of them.
-const KEY_SOURCES: [&str; 3] = ["key", "passphrase_file", "passphrase_command"];
+const KEY_SOURCES: [&str; 4] = ["key", "kit", "passphrase_file", "passphrase_command"];
 /// The same of the vault that is copied from.
 const FROM_KEY_SOURCES: [&str; 3] = ["from_key", "from_passphrase_file", "from_passphrase_command"];
 

@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom::{
-    Alarm, Clock, Components, Folders, OsEntropy, Place, PlaceOptions, PlaceUrl, PlainHttp, Rates,
-    RepairOptions, RepairStep, RequestCounts, SystemClock, Throttled, Vault,
+    Alarm, Clock, Components, Elsewhere, Folders, Host, Kit, OsEntropy, Place, PlaceOptions,
+    PlaceUrl, PlainHttp, Rates, RepairOptions, RepairStep, RequestCounts, SystemClock, Throttled,
+    Vault, read_config, slots,
 };
 
 use crate::args::Common;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure, Result};
-use crate::keys::KeySource;
+use crate::keys::{KeySource, Keys};
 use crate::output::Output;
 use crate::signals::{Signal, Signals};
 
@@ -81,6 +82,11 @@ impl Context {
         self.open_at(&parse_url(url)?, keys, Access::Read, None)
     }
 
+    /// Opens the vault at this place with a kit that was read.
+    pub(crate) fn open_with_kit(&self, url: &PlaceUrl, kit: Kit) -> Result<Vault> {
+        self.open_at(url, KeySource::Read(Box::new(kit)), Access::Read, None)
+    }
+
     fn open_at(
         &self,
         url: &PlaceUrl,
@@ -89,25 +95,50 @@ impl Context {
         read: Option<NonZeroU64>,
     ) -> Result<Vault> {
         let components = self.limited(self.place_at(url)?, read);
-        let keyring = keys.keyring(self, components.place.as_ref())?;
-        let folders = self.folders()?;
-        let vault = Vault::open(components, &folders, keyring, &self.environment.host)?;
+        let Keys { keyring, seen } = keys.keys(self, components.place.as_ref())?;
+        let (folders, host) = (self.folders()?, &self.environment.host);
+        let vault = Vault::open_knowing(components, &folders, keyring, host, seen)?;
         self.hear_alarms(&vault, access)?;
         self.check_stopped()?;
         Ok(vault)
+    }
+
+    /// Opens a copy that is to be recovered from, whatever its ledger's standing; gives what this
+    /// host gives to the vault that it makes of it.
+    pub(crate) fn open_survivor(&self, url: &PlaceUrl) -> Result<(Vault, Host)> {
+        let keys = KeySource::choose(self)?;
+        let components = self.components(self.place_at(url)?);
+        let Keys { keyring, seen } = keys.keys(self, components.place.as_ref())?;
+        let host = Host { folders: self.folders()?, label: self.environment.host.clone(), seen };
+        let Host { folders, label, .. } = &host;
+        let vault = Vault::open_knowing(components, folders, keyring, label, seen)?;
+        self.check_stopped()?;
+        Ok((vault, host))
     }
 
     /// Opens a vault that may be damaged; gives what was put back for that.
     pub(crate) fn open_for_repair(
         &self,
         options: &RepairOptions,
+        others: &[Arc<dyn Place>],
     ) -> Result<(Vault, Vec<RepairStep>)> {
         let url = self.place_url()?;
         let keys = KeySource::choose(self)?;
         let components = self.components(self.place_at(&url)?);
-        let keyring = keys.keyring(self, components.place.as_ref())?;
+        // Config and key slots may be what is damaged: a copy of them opens as well.
+        let mut places = std::iter::once(&components.place).chain(others);
+        let has_keys = |place: &&Arc<dyn Place>| {
+            read_config(place.as_ref()).is_ok()
+                && slots(place.as_ref()).is_ok_and(|slots| !slots.is_empty())
+        };
+        let with_keys = places.clone().find(has_keys);
+        let readable = || places.find(|place| read_config(place.as_ref()).is_ok());
+        let with_keys = with_keys.or_else(readable).unwrap_or(&components.place);
+        let Keys { keyring, .. } = keys.keys(self, with_keys.as_ref())?;
         let (folders, host) = (self.folders()?, &self.environment.host);
-        let opened = Vault::open_for_repair(components, &folders, keyring, host, options)?;
+        let elsewhere = Elsewhere::new(others.to_vec());
+        let opened =
+            Vault::open_for_repair(components, &folders, keyring, host, options, &elsewhere)?;
         self.check_stopped()?;
         Ok(opened)
     }
@@ -121,8 +152,12 @@ impl Context {
     /// Opens the place for a new vault; it is made when it is not there.
     pub(crate) fn create_place(&self) -> Result<Components> {
         let url = self.place_url()?;
-        let options = self.place_options()?;
-        Ok(self.components(strongroom::create_place(&url, &options, self.clock.clone())?))
+        Ok(self.components(self.create_place_at(&url)?))
+    }
+
+    /// Opens a place; it is made when it is not there.
+    pub(crate) fn create_place_at(&self, url: &PlaceUrl) -> Result<Arc<dyn Place>> {
+        Ok(strongroom::create_place(url, &self.place_options()?, self.clock.clone())?)
     }
 
     /// Opens a place.
@@ -186,11 +221,12 @@ impl Context {
 
     /// What no restore may delete: the vault, this host's folders, the key.
     pub(crate) fn own_paths(&self) -> Vec<PathBuf> {
-        let Common { cache_dir, state_dir, key, passphrase_file, .. } = &self.common;
+        let Common { cache_dir, state_dir, key, kit, passphrase_file, .. } = &self.common;
         let Environment { cache, state, keys, .. } = &self.environment;
-        let folders = [cache_dir, state_dir, cache, state, key, &keys.key, passphrase_file];
+        let files = [key, kit, &keys.key, passphrase_file];
+        let folders = [cache_dir, state_dir, cache, state].into_iter().chain(files);
         let vault = self.vault_folder();
-        folders.into_iter().flatten().cloned().chain(vault).collect()
+        folders.flatten().cloned().chain(vault).collect()
     }
 
     /// What the source of a backup is called by default: as the host's member, else as the host.
@@ -227,7 +263,7 @@ impl Context {
         })
     }
 
-    fn components(&self, place: Arc<dyn Place>) -> Components {
+    pub(crate) fn components(&self, place: Arc<dyn Place>) -> Components {
         Components { place, clock: self.clock.clone(), entropy: Arc::new(OsEntropy) }
     }
 
@@ -310,7 +346,7 @@ impl Context {
 }
 
 /// A place as it was typed; a folder's name need not be text.
-fn parse_url(typed: &OsStr) -> Result<PlaceUrl> {
+pub(crate) fn parse_url(typed: &OsStr) -> Result<PlaceUrl> {
     match typed.to_str() {
         Some(text) => Ok(text.parse::<PlaceUrl>()?),
         None => Ok(PlaceUrl::Folder(PathBuf::from(typed))),

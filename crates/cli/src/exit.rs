@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use strongroom::{
     Alarm, Error, ErrorKind, FilesError, KeyError, LedgerError, Obstacle, PathText, PlaceError,
-    PlaceErrorKind, PlaceUrl, VaultError,
+    PlaceErrorKind, PlaceUrl, ReplicaError, VaultError,
 };
 
 use crate::signals::Signal;
@@ -97,6 +97,11 @@ impl Failure {
     /// There is no such thing.
     pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new("not-found", Exit::Failed, message, hint)
+    }
+
+    /// A place does not answer.
+    pub(crate) fn unavailable(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new("unavailable", Exit::Unavailable, message, hint)
     }
 
     /// Something in the vault is damaged.
@@ -224,9 +229,8 @@ impl From<Error> for Failure {
         };
         let exit = match &error {
             // Nothing was typed wrong: things just are not so.
-            Error::Files(FilesError::WrongKind { .. }) | Error::Ledger(LedgerError::NotBroken) => {
-                Exit::Failed
-            }
+            Error::Files(FilesError::WrongKind { .. })
+            | Error::Ledger(LedgerError::NotBroken | LedgerError::NothingLost) => Exit::Failed,
             // A disk that is not mounted looks so.
             Error::Place(PlaceError::Folder { kind: PlaceErrorKind::NotFound, .. }) => {
                 Exit::Unavailable
@@ -258,6 +262,8 @@ fn hint(error: &Error) -> &'static str {
         Error::Place(error) => place_hint(error),
         Error::Ledger(error) => ledger_hint(error),
         Error::Keys(error) => key_hint(error),
+        Error::Loss { .. } => Some(LOSS),
+        Error::Replica(error) => replica_hint(error),
         Error::NotBuilt { .. } => Some("name a folder, such as --vault /srv/vault"),
         _ => None,
     };
@@ -355,6 +361,18 @@ fn files_hint(error: &FilesError) -> Option<&'static str> {
     })
 }
 
+const LOSS: &str = "look for another copy that has them; if they are lost for good, \
+    --accept-loss goes on without them";
+
+fn replica_hint(error: &ReplicaError) -> Option<&'static str> {
+    Some(match error {
+        ReplicaError::NoReplica { .. } => "name a new or an empty folder with --to",
+        ReplicaError::Place(error) => return place_hint(error),
+        ReplicaError::Ledger(error) => return ledger_hint(error),
+        _ => return None,
+    })
+}
+
 fn place_hint(error: &PlaceError) -> Option<&'static str> {
     Some(match error {
         PlaceError::Folder { .. } if error.kind() == PlaceErrorKind::NotFound => NO_VAULT,
@@ -398,8 +416,9 @@ pub(crate) fn alarm_hint(alarm: &Alarm) -> Option<&'static str> {
     }
 }
 
-const ROLLED_BACK: &str = "bring the newest records back from a copy of the vault; until then \
-    nothing is added, and reading works; if they are lost for good, README.md says how to go on";
+const ROLLED_BACK: &str = "bring the newest records back from a copy of the vault, with `strongroom \
+    repair --from URL`; until then nothing is added, and reading works; if they are lost for good, \
+    the owner's `strongroom recover --in-place --accept-loss` lets all hosts go on";
 
 const BROKEN: &str =
     "`strongroom ledger mend --dry-run` shows the owner what to do; reading still works";
@@ -411,7 +430,11 @@ fn ledger_hint(error: &LedgerError) -> Option<&'static str> {
         LedgerError::Unmendable(_) => "bring the object back from a copy of the vault",
         LedgerError::Empty => "run `strongroom init` again with the same passphrase to finish it",
         LedgerError::NewerFormat { .. } => "use a newer strongroom; reading still works",
-        LedgerError::Replica => "name the original place with --vault; reading works here too",
+        LedgerError::Replica => {
+            "name the original place with --vault; reading works here too; if that place is lost, \
+             the owner's `strongroom recover` makes a vault of this copy"
+        }
+        LedgerError::NothingLost => "back up to it as it is; nothing keeps anybody from it",
         LedgerError::NotBroken => "`strongroom ledger verify` checks the ledger",
         LedgerError::Memory { .. } => "check the folder of --state-dir",
         LedgerError::Place(error) => return place_hint(error),

@@ -1,16 +1,19 @@
-//! Where the key comes from: a key file, or a passphrase from one of four sources.
+//! Where the key comes from: a key file, a recovery kit, or a passphrase from one of four sources.
 //!
 //! Exactly one source is used. Two are a mistake, and so is none where nobody can be asked; both
 //! are said at once, before any place is touched. DESIGN.md §15.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use strongroom::{Bundle, Keyring, PathText, Place, open_slot, read_config};
+use strongroom::{
+    Bundle, KIT_BYTES_MAX, KeyError, Keyring, Kit, KitError, PathText, Place, Seen, open_slot,
+    read_config,
+};
 use zeroize::Zeroizing;
 
 use crate::context::Context;
@@ -20,7 +23,17 @@ use crate::exit::{Failure, Result, plain};
 /// Where the key comes from.
 pub(crate) enum KeySource {
     File(PathBuf),
+    Kit(PathBuf),
+    /// A kit that was read already.
+    Read(Box<Kit>),
     Passphrase(PassphraseSource),
+}
+
+/// The keys of a vault, and what came with them.
+pub(crate) struct Keys {
+    pub(crate) keyring: Keyring,
+    /// What a kit remembers of the ledger.
+    pub(crate) seen: Seen,
 }
 
 /// Where a passphrase comes from.
@@ -58,7 +71,7 @@ const OWN: Names = Names {
     passphrase: PASSPHRASE_VARIABLE,
     prompt: "passphrase: ",
     none: "no key is given, and there is no terminal to ask for a passphrase",
-    hint: "give --key FILE, --passphrase-file FILE or --passphrase-command COMMAND",
+    hint: "give --key FILE, --passphrase-file FILE, --passphrase-command COMMAND or --kit FILE",
 };
 
 /// Of the vault that is copied from.
@@ -77,6 +90,7 @@ pub(crate) struct TypedKeys<'a> {
     pub(crate) key: &'a Option<PathBuf>,
     pub(crate) passphrase_file: &'a Option<PathBuf>,
     pub(crate) passphrase_command: &'a Option<OsString>,
+    pub(crate) kit: &'a Option<PathBuf>,
 }
 
 impl KeySource {
@@ -87,6 +101,7 @@ impl KeySource {
             key: &common.key,
             passphrase_file: &common.passphrase_file,
             passphrase_command: &common.passphrase_command,
+            kit: &common.kit,
         };
         Self::among(&OWN, &typed, &context.environment.keys)
     }
@@ -102,6 +117,7 @@ impl KeySource {
         let file = named(names.passphrase_file, typed.passphrase_file, &set.passphrase_file);
         let mut named: Vec<(&str, Self)> = Vec::new();
         named.extend(key.map(|(name, path)| (name, Self::File(path))));
+        named.extend(typed.kit.clone().map(|path| ("--kit", Self::Kit(path))));
         let file = file.map(|(name, path)| (name, Origin::File(path)));
         let command = typed.passphrase_command.clone();
         let command = command.map(|c| (names.passphrase_command, Origin::Command(c)));
@@ -123,13 +139,23 @@ impl KeySource {
     }
 
     /// The keys of the vault at `place`.
-    pub(crate) fn keyring(self, context: &Context, place: &dyn Place) -> Result<Keyring> {
+    pub(crate) fn keys(self, context: &Context, place: &dyn Place) -> Result<Keys> {
+        let without_kit =
+            |bundle| Ok(Keys { keyring: Keyring::from_bundle(bundle), seen: Seen::default() });
         match self {
-            Self::File(path) => Ok(Keyring::from_bundle(read_key_file(context, &path)?)),
+            Self::File(path) => without_kit(read_key_file(context, &path)?),
+            Self::Kit(path) => Self::Read(Box::new(read_kit(context, &path)?)).keys(context, place),
+            Self::Read(kit) => {
+                // The words name no ciphers: the config does, which they vouch for.
+                let (config, _) = read_config(place)?;
+                let Kit { root, facts } = *kit;
+                let seen = Seen { head: facts.head, recovered: facts.recovered };
+                Ok(Keys { keyring: Keyring::owner(root, config.suite), seen })
+            }
             Self::Passphrase(source) => {
                 let (config, _) = read_config(place)?;
                 let passphrase = source.read(context)?;
-                Ok(Keyring::from_bundle(open_slot(place, config.vault, &passphrase)?))
+                without_kit(open_slot(place, config.vault, &passphrase)?)
             }
         }
     }
@@ -248,18 +274,86 @@ fn read_small(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 fn read_key_file(context: &Context, path: &Path) -> Result<Bundle> {
     let bytes = read_small(path)?;
     let shown = PathText::new(path.as_os_str().as_encoded_bytes());
-    if let Ok(metadata) = std::fs::metadata(path)
-        && metadata.mode() & 0o077 != 0
-    {
-        let mode = metadata.mode() & 0o7777;
-        let text = format!("the key file {shown} has mode {mode:04o}: others may read it");
-        context.output.warning(&text);
-    }
+    warn_of_mode(context, "key file", path);
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     Bundle::from_key_file(text).map_err(|error| {
         let hint = Failure::from(error.clone()).hint;
         Failure::denied(format!("{shown}: {error}"), hint)
     })
+}
+
+/// Says aloud when others may read a file that opens the vault.
+fn warn_of_mode(context: &Context, what: &str, path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.mode() & 0o7777);
+    if mode & 0o077 != 0 {
+        let shown = PathText::new(path.as_os_str().as_encoded_bytes());
+        let text = format!("the {what} {shown} has mode {mode:04o}: others may read it");
+        context.output.warning(&text);
+    }
+}
+
+/// Reads a recovery kit, or its words alone, from a file; `-` is standard input.
+pub(crate) fn read_kit(context: &Context, path: &Path) -> Result<Kit> {
+    let (bytes, shown) = match path == Path::new("-") {
+        true => (read_typed(context)?, "the kit that was typed".to_owned()),
+        false => {
+            let bytes = read_small(path)?;
+            warn_of_mode(context, "kit", path);
+            (bytes, PathText::new(path.as_os_str().as_encoded_bytes()).to_string())
+        }
+    };
+    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    Kit::from_text(&text).map_err(|error| {
+        let hint = kit_hint(&error);
+        Failure::denied(format!("{shown}: {error}"), hint)
+    })
+}
+
+fn kit_hint(error: &KitError) -> String {
+    match error {
+        KitError::Words(KeyError::KitWord { near, .. }) if !near.is_empty() => {
+            format!("did you mean {}? compare it with the paper", near.join(" or "))
+        }
+        KitError::Words(KeyError::KitWordCount { count: 0 }) => {
+            "give the text that `strongroom kit create` printed, or its 24 words".to_owned()
+        }
+        KitError::Words(KeyError::KitWordsCheck) => {
+            "every word is in the list, and one is another than on the paper, or two are \
+             exchanged: compare them one by one"
+                .to_owned()
+        }
+        KitError::Words(_) => "compare the words with the paper, one by one".to_owned(),
+        KitError::Version { .. } | KitError::Share { .. } => "use a newer strongroom".to_owned(),
+        KitError::Line { .. } | KitError::OtherVault { .. } => {
+            "compare the line with the paper, or leave it out: the words alone open the vault"
+                .to_owned()
+        }
+        KitError::Length { .. } => "give the text of one kit, and nothing else".to_owned(),
+    }
+}
+
+/// What is typed or piped in, up to its end; at a terminal also up to an empty line.
+fn read_typed(context: &Context) -> Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(KIT_BYTES_MAX + 1));
+    let input = std::io::stdin().lock();
+    let failed = |error: std::io::Error| Failure::local(Path::new("standard input"), &error);
+    if !input.is_terminal() {
+        input.take(KIT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        return Ok(bytes);
+    }
+    context.output.note("type the kit or its 24 words; an empty line ends them");
+    let mut input = input.take(KIT_BYTES_MAX as u64 + 1);
+    loop {
+        let before = bytes.len();
+        let read = context.signals.while_waiting(|| input.read_until(b'\n', &mut bytes));
+        let line = match read.map_err(failed)? {
+            0 => return Ok(bytes),
+            _ => &bytes[before..],
+        };
+        if line.trim_ascii().is_empty() && !bytes[..before].trim_ascii().is_empty() {
+            return Ok(bytes);
+        }
+    }
 }
 
 /// A key file that is being made. It never replaces a file; dropped unfinished, it is gone again.
@@ -275,9 +369,8 @@ impl NewKeyFile {
         let file = file.map_err(|error| {
             let failure = Failure::local(path, &error);
             match error.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    failure.with_hint("choose another name: a key file is never overwritten")
-                }
+                std::io::ErrorKind::AlreadyExists => failure
+                    .with_hint("choose another name: a file that holds a key is never overwritten"),
                 _ => failure.with_hint("check that its folder exists and may be written to"),
             }
         })?;
@@ -285,8 +378,12 @@ impl NewKeyFile {
     }
 
     /// Writes the key, durably.
-    pub(crate) fn finish(mut self, bundle: &Bundle) -> Result<()> {
-        let text = bundle.to_key_file();
+    pub(crate) fn finish(self, bundle: &Bundle) -> Result<()> {
+        self.finish_with(&bundle.to_key_file())
+    }
+
+    /// Writes this text and the end of its last line, durably.
+    pub(crate) fn finish_with(mut self, text: &str) -> Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let written = file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n"));
         let written = written.and_then(|()| file.sync_all()).and_then(|()| {

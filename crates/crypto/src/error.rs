@@ -264,6 +264,25 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A word of a recovery kit that is none.
+    #[error("word {position}, {word:?}, is not one of the 2048 words of recovery kits")]
+    KitWord {
+        /// Which of the words, from 1.
+        position: usize,
+        /// The word, as it was read.
+        word: String,
+        /// What may have been meant, the likeliest first.
+        near: Vec<&'static str>,
+    },
+    /// Too few or too many words.
+    #[error("{count} words were read; a recovery kit has 24")]
+    KitWordCount {
+        /// How many.
+        count: usize,
+    },
+    /// Words that are all in the list, and of which one is wrong all the same.
+    #[error("the words do not fit together: their check sum is wrong")]
+    KitWordsCheck,
     /// A key file of a newer program.
     #[error("the key file has version {version}; this program knows version 1")]
     KeyFileVersion {
@@ -293,6 +312,9 @@ impl Error {
             | Self::RoleNotGranted { .. }
             | Self::EmptyPassphrase
             | Self::KdfLimits { .. }
+            | Self::KitWord { .. }
+            | Self::KitWordCount { .. }
+            | Self::KitWordsCheck
             | Self::NotAKeyFile => ErrorKind::Invalid,
             Self::KdfMemory { .. } => ErrorKind::Unavailable,
             _ => ErrorKind::Corrupt,

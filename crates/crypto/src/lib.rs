@@ -25,6 +25,7 @@ mod slot;
 mod small;
 mod suite;
 mod witness;
+mod words;
 
 #[cfg(test)]
 mod testing;
@@ -57,3 +58,4 @@ pub use small::{SMALL_OVERHEAD, SmallKind, open_small, seal_small};
 pub use suite::Suite;
 #[doc(hidden)]
 pub use witness::{SealWitness, Sealing};
+pub use words::ROOT_WORDS;

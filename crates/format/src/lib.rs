@@ -11,6 +11,7 @@ mod descriptor;
 mod directory;
 mod entry;
 mod kind;
+mod kit;
 mod limits;
 mod names;
 mod node;
@@ -31,6 +32,7 @@ pub use directory::{
 };
 pub use entry::{Content, EntryKind, Extra, ExtraAt, FileEntry, Hole, LinkGroup, Timestamp, Xattr};
 pub use kind::{Kind, RecordShapeError};
+pub use kit::{KIT_BYTES_MAX, Kit, KitError, KitFacts};
 pub use limits::*;
 pub use names::{LedgerName, NamedObject, VaultNames};
 pub use node::{Child, Node, NodeEncoder};

@@ -53,6 +53,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A `recover` where nothing asks for one.
+    #[error("there is nothing to recover: this place is no replica and shows all that was seen")]
+    NothingLost,
     /// The vault has a config but no first record: its `init` did not finish.
     #[error("the ledger is empty: the vault's init did not finish")]
     Empty,
@@ -186,7 +189,7 @@ impl Error {
             | Self::TwoRecords { .. }
             | Self::Void { .. } => ErrorKind::Conflict,
             Self::Empty | Self::NoRecord { .. } => ErrorKind::NotFound,
-            Self::Record { .. } | Self::NotBroken => ErrorKind::Invalid,
+            Self::Record { .. } | Self::NothingLost | Self::NotBroken => ErrorKind::Invalid,
         }
     }
 }

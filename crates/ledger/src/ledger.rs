@@ -11,6 +11,7 @@ mod checkpoint;
 mod leap;
 mod mend;
 mod receive;
+mod recover;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! Errors pass through as they are; an error that one room handed to another is found at its
 //! source by [`Error::kind`]. The kinds are few, because a caller does few things about them.
 
+use ledger::Seq;
+
 /// The result of this crate's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -25,6 +27,23 @@ pub enum Error {
     /// Keys or sealed bytes.
     #[error(transparent)]
     Keys(#[from] crypto::Error),
+    /// A replica said so.
+    #[error(transparent)]
+    Replica(#[from] replica::Error),
+    /// Records that were seen have not survived.
+    #[error(
+        "{place} has records up to {survived}, and record {seen} was seen before: \
+         {} did not survive there",
+        records(seen.0.saturating_sub(survived.0))
+    )]
+    Loss {
+        /// The copy that was to be recovered from.
+        place: String,
+        /// The newest record there.
+        survived: Seq,
+        /// The newest record that was seen.
+        seen: Seq,
+    },
     /// A kind of place that this version does not have.
     #[error(
         "{place}: this kind of place is not built yet; a folder or a bucket works (PATH, s3://…)"
@@ -78,6 +97,9 @@ impl Error {
             Self::Place(error) => place_kind(error.kind()),
             Self::Ledger(error) => ledger_kind(error),
             Self::Keys(error) => key_kind(error.kind()),
+            Self::Replica(replica::Error::Ledger(error)) => ledger_kind(error),
+            Self::Replica(error) => replica_kind(error.kind()),
+            Self::Loss { .. } => ErrorKind::Corrupt,
             Self::NotBuilt { .. } => ErrorKind::Invalid,
         }
     }
@@ -117,6 +139,26 @@ fn ledger_kind(error: &ledger::Error) -> ErrorKind {
             ledger::ErrorKind::Unavailable => ErrorKind::Unavailable,
             ledger::ErrorKind::Invalid => ErrorKind::Invalid,
         },
+    }
+}
+
+fn replica_kind(kind: replica::ErrorKind) -> ErrorKind {
+    match kind {
+        replica::ErrorKind::NotFound => ErrorKind::NotFound,
+        replica::ErrorKind::Conflict => ErrorKind::Conflict,
+        replica::ErrorKind::Corrupt => ErrorKind::Corrupt,
+        replica::ErrorKind::Denied => ErrorKind::Denied,
+        replica::ErrorKind::Unavailable => ErrorKind::Unavailable,
+        replica::ErrorKind::Full => ErrorKind::Full,
+        replica::ErrorKind::Invalid => ErrorKind::Invalid,
+        replica::ErrorKind::Cancelled => ErrorKind::Cancelled,
+    }
+}
+
+fn records(count: u64) -> String {
+    match count {
+        1 => "1 record".to_owned(),
+        count => format!("{count} records"),
     }
 }
 

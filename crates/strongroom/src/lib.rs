@@ -47,6 +47,7 @@
 mod error;
 mod machine;
 mod place;
+mod recover;
 
 pub use crypto::{
     Argon2Parameters, Bundle, DomainId, Entropy, Error as KeyError, ErrorKind as KeyErrorKind,
@@ -70,8 +71,9 @@ pub use files::{
     mount_snapshot,
 };
 pub use format::{
-    Config, Counts, Descriptor, Digest, EntryKind, Extra, FORMAT_NUMBER, FileEntry,
-    Kind as RecordKind, PACK_BYTES_MAX, PACK_BYTES_MIN, Record, SnapshotContent, Timestamp,
+    Config, Counts, Descriptor, Digest, EntryKind, Extra, FORMAT_NUMBER, FileEntry, KIT_BYTES_MAX,
+    Kind as RecordKind, Kit, KitError, KitFacts, PACK_BYTES_MAX, PACK_BYTES_MIN, Record,
+    SnapshotContent, Timestamp,
 };
 pub use ledger::{
     Alarm, Applied, Body as RecordBody, Entry as LedgerEntry, Error as LedgerError,
@@ -85,14 +87,18 @@ pub use places::{
     Put, PutOptions, Rates, RequestClass, RequestCounts, RequestTotals, SystemClock, Throttled,
     Time,
 };
+pub use recover::{Host, Loss, RecoverOptions, Recovered, recover, recover_in_place};
+pub use replica::{
+    Error as ReplicaError, MissingObject, Pass, Rehearsal, ReplicaOptions, ReplicaProgress,
+};
 pub use s3::{Credentials, LockMode, PlainHttp};
 pub use vault::{
     Amount, ChunkTotals, CollectMode, CollectOptions, CollectProgress, Collection, Committed,
     CompactOptions, Compaction, CompactionPlan, Components, Compression, CreateOptions, Damage,
-    DomainChoice, DomainUse, Error as VaultError, ErrorKind as VaultErrorKind, Floor, Folders,
-    Forgotten, Fraction, GroupBy, HalfDead, HurtPath, Inventory, KeepReason, KeptObject,
+    DomainChoice, DomainUse, Elsewhere, Error as VaultError, ErrorKind as VaultErrorKind, Floor,
+    Folders, Forgotten, Fraction, GroupBy, HalfDead, HurtPath, Inventory, KeepReason, KeptObject,
     LeftAloneReason, Merged, Origin, Paranoia, Period, Planned, Protection, Reader, Reading,
-    Removed, Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Snapshot,
+    Removed, Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Seen, Snapshot,
     SnapshotStanding, Source, Stages, Step as RepairStep, StepOutcome, StoppedDomain, StoredChunks,
     TRASH_DAYS_DEFAULT, TagEdit, UnmovedPack, UtcOffset, Vault, Verdict, Verification,
     VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names, is_incomplete,

@@ -20,6 +20,7 @@ use crypto::{
     open_small, seal_small,
 };
 use format::{BUNDLE_RECORDS, Decoder, Encoder, RecordAt, Seq};
+use ledger::Memory as _;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -43,6 +44,15 @@ pub struct Folders {
     pub cache: Option<PathBuf>,
     /// What may not.
     pub state: Option<PathBuf>,
+}
+
+/// What was seen of a vault's ledger elsewhere than on this host, as a recovery kit tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The newest record.
+    pub head: Option<RecordAt>,
+    /// The newest `recover` record.
+    pub recovered: Option<RecordAt>,
 }
 
 /// A host's state and cache of one vault, under one key.
@@ -317,10 +327,13 @@ impl SessionLock {
     }
 }
 
-/// The roll-back memory in the state folder.
+/// The roll-back memory in the state folder, and what was seen elsewhere: the newer counts, unless
+/// this host knows of a newer `recover`. What was seen elsewhere is not kept here before the place
+/// has shown it.
 pub(crate) struct HeadMemory {
     home: std::sync::Arc<Home>,
     entropy: std::sync::Arc<dyn Entropy>,
+    seen: Seen,
     fallback: ledger::ProcessMemory,
 }
 
@@ -332,8 +345,35 @@ struct Remembered {
 }
 
 impl HeadMemory {
-    pub(crate) fn new(home: std::sync::Arc<Home>, entropy: std::sync::Arc<dyn Entropy>) -> Self {
-        Self { home, entropy, fallback: ledger::ProcessMemory::new() }
+    pub(crate) fn new(
+        home: std::sync::Arc<Home>,
+        entropy: std::sync::Arc<dyn Entropy>,
+        seen: Seen,
+    ) -> Self {
+        Self { home, entropy, seen, fallback: ledger::ProcessMemory::new() }
+    }
+
+    /// What this host remembers itself.
+    fn own(&self) -> ledger::Result<Remembered> {
+        match self.home.state {
+            None => {
+                let (head, recovered) = (self.fallback.head()?, self.fallback.recovered()?);
+                Ok(Remembered { head, recovered })
+            }
+            Some(_) => self.read(),
+        }
+    }
+
+    /// The newer of what this host remembers and what was seen elsewhere. What was seen before a
+    /// `recover` that this host knows of, it gave up or lies below it.
+    fn newest(&self) -> ledger::Result<Remembered> {
+        let own = self.own()?;
+        let number = |recover: Option<RecordAt>| recover.map(|at| at.seq);
+        if number(self.seen.recovered) < number(own.recovered) {
+            return Ok(own);
+        }
+        let head = newer(own.head, self.seen.head);
+        Ok(Remembered { head, recovered: newer(own.recovered, self.seen.recovered) })
     }
 
     fn read(&self) -> ledger::Result<Remembered> {
@@ -379,10 +419,7 @@ impl HeadMemory {
 
 impl ledger::Memory for HeadMemory {
     fn head(&self) -> ledger::Result<Option<RecordAt>> {
-        if self.home.state.is_none() {
-            return self.fallback.head();
-        }
-        Ok(self.read()?.head)
+        Ok(self.newest()?.head)
     }
 
     fn remember(&self, at: RecordAt) -> ledger::Result<()> {
@@ -395,15 +432,14 @@ impl ledger::Memory for HeadMemory {
         self.change(|remembered| {
             if remembered.head.is_none_or(|head| head.seq < at.seq) {
                 remembered.head = Some(at);
+                let seen = self.seen.recovered.filter(|recover| recover.seq <= at.seq);
+                remembered.recovered = newer(remembered.recovered, seen);
             }
         })
     }
 
     fn recovered(&self) -> ledger::Result<Option<RecordAt>> {
-        if self.home.state.is_none() {
-            return self.fallback.recovered();
-        }
-        Ok(self.read()?.recovered)
+        Ok(self.newest()?.recovered)
     }
 
     fn note_recover(&self, recover: RecordAt) -> ledger::Result<()> {
@@ -427,6 +463,11 @@ impl ledger::Memory for HeadMemory {
             self.home.keep_record(at.seq, &bytes.bytes);
         }
     }
+}
+
+/// The record with the higher number.
+fn newer(one: Option<RecordAt>, other: Option<RecordAt>) -> Option<RecordAt> {
+    [one, other].into_iter().flatten().max_by_key(|at| at.seq)
 }
 
 fn record_at(d: &mut Decoder<'_>) -> std::result::Result<RecordAt, format::DecodeError> {

@@ -50,7 +50,7 @@ pub use config::read_config;
 pub use create::{CreateOptions, Protection};
 pub use error::{Error, ErrorKind, Result};
 pub use forget::{Planned, TRASH_DAYS_DEFAULT, TagEdit};
-pub use home::Folders;
+pub use home::{Folders, Seen};
 pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
 #[doc(hidden)]
@@ -58,7 +58,7 @@ pub use mark::made_up::{MadeUpMark, MadeUpVault};
 pub use origin::{Origin, tags_of_copy};
 pub use reader::{Location, Nodes, Reader};
 pub use repair::{
-    INCOMPLETE_TAG, Repair, RepairMode, RepairOptions, Step, StepOutcome, is_incomplete,
+    Elsewhere, INCOMPLETE_TAG, Repair, RepairMode, RepairOptions, Step, StepOutcome, is_incomplete,
 };
 pub use retention::{
     Candidate, Floor, GroupBy, KeepReason, LeftAloneReason, Period, Retention, Source, UtcOffset,

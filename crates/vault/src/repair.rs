@@ -2,19 +2,21 @@
 //!
 //! The config comes from its copy in the first record; records from bundles and from what this
 //! host kept; bundles from the records; index runs from the packs' own directories; metadata packs
-//! from this host's copies. What is damaged is copied to a quarantine folder, and the copy read
+//! from this host's copies; and all but what is dropped from another copy of the vault, where one
+//! is named. What is damaged is copied to a quarantine folder, and the copy read
 //! back, before the right bytes take its place; without right bytes in hand nothing is touched.
 //! Packs that nothing can give back are appended as `lost`; of a snapshot that they hurt, what is
 //! readable goes into a new one that is marked incomplete. Each step stands on its own, so a
 //! repair that was interrupted is simply run again. DESIGN §9, P3.
 
+mod elsewhere;
 mod quarantine;
 mod records;
 mod runs;
 mod salvage;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
@@ -29,6 +31,7 @@ use crate::vault::Vault;
 use crate::verify::{Reading, Reporting, UNLISTED, Verification, VerifyOptions, VerifyProgress};
 use crate::{Error, Result};
 
+pub use elsewhere::Elsewhere;
 pub use salvage::{INCOMPLETE_TAG, is_incomplete};
 
 /// Whether a repair changes anything.
@@ -90,6 +93,7 @@ pub enum StepOutcome {
 /// A repair under way.
 struct Work<'a> {
     options: &'a RepairOptions,
+    elsewhere: &'a Elsewhere,
     cancel: &'a AtomicBool,
     steps: Vec<Step>,
     /// Packs that were found damaged.
@@ -98,22 +102,36 @@ struct Work<'a> {
 
 impl Vault {
     /// Opens a vault that may be damaged: when the first record is missing or damaged and this
-    /// host kept it, that is put back first. Gives the steps that this took.
+    /// host kept it, or it lies elsewhere, that is put back first. Gives the steps that this took.
     ///
     /// # Errors
-    /// As [`Vault::open`].
+    /// As [`Vault::open`]; [`Error::OtherVault`] when another vault lies elsewhere.
     pub fn open_for_repair(
         components: Components,
         folders: &Folders,
         keyring: Keyring,
         label: &str,
         options: &RepairOptions,
+        elsewhere: &Elsewhere,
     ) -> Result<(Self, Vec<Step>)> {
-        let mended = records::mend_genesis(&components, folders, &keyring, options)?;
-        Ok((Self::open(components, folders, keyring, label)?, mended))
+        elsewhere.check(keyring.vault_id())?;
+        let mended = records::mend_genesis(&components, folders, &keyring, options, elsewhere)?;
+        match (Self::open(components, folders, keyring, label), &mended[..]) {
+            (Ok(vault), _) => Ok((vault, mended)),
+            // What is only planned is not there to be opened.
+            (Err(_), [step]) if step.outcome == StepOutcome::Planned => {
+                let wrong = format!(
+                    "{}; it would be {}; what else is wrong is known after that",
+                    step.wrong, step.action
+                );
+                Err(Error::object(&step.object, wrong))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
-    /// Repairs what can be repaired, with the keys at hand.
+    /// Repairs what can be repaired, with the keys at hand and what lies elsewhere. What a record
+    /// dropped is not looked for.
     ///
     /// # Errors
     /// Errors of the place and the host's folders; [`Error::Stopped`] when it is cancelled. What
@@ -121,16 +139,20 @@ impl Vault {
     pub fn repair(
         &mut self,
         options: &RepairOptions,
+        elsewhere: &Elsewhere,
         progress: &dyn VerifyProgress,
         cancel: &AtomicBool,
     ) -> Result<Repair> {
-        let mut work = Work { options, cancel, steps: Vec::new(), bad_packs: HashSet::new() };
+        let (steps, bad_packs) = (Vec::new(), HashSet::new());
+        let mut work = Work { options, elsewhere, cancel, steps, bad_packs };
         self.repair_records(&mut work)?;
         if options.mode == RepairMode::Make {
             self.drop_caches()?;
         }
         self.repair_config(&mut work)?;
         self.repair_bundles(&mut work)?;
+        self.fetch_slots(&mut work)?;
+        self.fetch_missing_packs(&mut work)?;
         let reporting = match options.mode {
             RepairMode::Make => Reporting::Append,
             RepairMode::Plan => Reporting::Never,
@@ -139,8 +161,12 @@ impl Vault {
         self.rebuild_runs(&mut work)?;
         let verify = VerifyOptions { reading: options.reading, reporting };
         let mut check = self.inspect(&verify, progress, cancel)?;
-        let damaged: Vec<String> = check.damage.keys().cloned().collect();
-        if self.restore_packs(&mut work, &damaged)? && options.mode == RepairMode::Make {
+        loop {
+            let damaged: Vec<String> = check.damage.keys().cloned().collect();
+            let any = self.restore_packs(&mut work, &damaged)?;
+            if !any || options.mode != RepairMode::Make {
+                break;
+            }
             check = self.inspect(&verify, progress, cancel)?;
         }
         let found = self.conclude(check, reporting)?;
@@ -162,7 +188,8 @@ impl Vault {
     fn repair_config(&mut self, work: &mut Work<'_>) -> Result<()> {
         let right = Bytes::copy_from_slice(self.ledger().state().config_bytes());
         let name = VaultNames::config();
-        self.put_right(work, &name, right, "written from its copy in the first record")
+        self.put_right(work, &name, right, "written from its copy in the first record")?;
+        Ok(())
     }
 
     fn repair_bundles(&mut self, work: &mut Work<'_>) -> Result<()> {
@@ -173,38 +200,48 @@ impl Vault {
         Ok(())
     }
 
-    /// Puts back metadata packs that this host kept whole.
+    /// Puts back packs that this host kept whole, or that lie elsewhere.
     fn restore_packs(&mut self, work: &mut Work<'_>, damaged: &[String]) -> Result<bool> {
-        let Some(folder) = PackSource::copies(self.home())? else { return Ok(false) };
-        let mut any = false;
+        let kept_in = PackSource::copies(self.home())?;
+        let (mut any, mut wanted) = (false, Vec::new());
         for object in damaged {
             let Ok(name) = object.parse::<ObjectName>() else { continue };
             let Some(NamedObject::Pack(pack)) = NamedObject::parse(&name) else { continue };
-            let Ok(kept) = std::fs::read(folder.join(pack.to_string())) else { continue };
-            let Some(object) = kept.get(crypto::KEPT_KEY_BYTES..) else { continue };
-            if Digest::of(object) == pack {
-                let right = Bytes::copy_from_slice(object);
-                self.put_right(work, &name, right, "put back from this host's copy")?;
-                any = true;
+            let kept = kept_in.as_ref().and_then(|folder| kept_pack(folder, &pack));
+            match kept {
+                Some(right) => {
+                    any |= self.put_right(work, &name, right, "put back from this host's copy")?;
+                }
+                None => wanted.push(pack),
             }
         }
-        Ok(any)
+        Ok(self.fetch_packs(work, &wanted)? || any)
     }
 
-    /// Puts the right bytes under a name, whatever lies there.
+    /// Puts the right bytes under a name, whatever lies there. Says whether that changed anything,
+    /// or would.
     fn put_right(
         &self,
         work: &mut Work<'_>,
         name: &ObjectName,
         right: Bytes,
         action: &str,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let place = self.components().place.as_ref();
         let folder = work.options.quarantine.clone().or_else(|| self.home().quarantine());
         let step = quarantine::replace(place, name, right, folder, work.options.mode)?;
-        work.steps.extend(step.map(|step| step.named(name, action)));
-        Ok(())
+        let step = step.map(|step| step.named(name, action));
+        let is_changed = step.as_ref().is_some_and(|step| step.outcome != StepOutcome::Left);
+        work.steps.extend(step);
+        Ok(is_changed)
     }
+}
+
+/// A metadata pack of which this host kept a copy that is whole.
+fn kept_pack(folder: &Path, pack: &Digest) -> Option<Bytes> {
+    let kept = std::fs::read(folder.join(pack.to_string())).ok()?;
+    let object = kept.get(crypto::KEPT_KEY_BYTES..)?;
+    (Digest::of(object) == *pack).then(|| Bytes::copy_from_slice(object))
 }
 
 impl Work<'_> {
@@ -235,8 +272,13 @@ impl Work<'_> {
                     self.step(&damage.object, &damage.reason, "noted as lost; no snapshot is hurt");
                     continue;
                 }
+                Some(NamedObject::Pack(_)) if self.elsewhere.is_empty() => {
+                    "lost: the next backup stores again what the source still has; a copy of the \
+                     vault may have it: --from URL"
+                }
                 Some(NamedObject::Pack(_)) => {
-                    "lost: the next backup stores again what the source still has"
+                    "lost, and no place of --from has it whole: the next backup stores again what \
+                     the source still has"
                 }
                 Some(NamedObject::Slot(_)) => {
                     "another slot, key file or the kit opens the vault; make a new slot with it"
@@ -244,7 +286,7 @@ impl Work<'_> {
                 Some(NamedObject::Config | NamedObject::Run(_)) => {
                     "use the owner's key, which can rebuild it"
                 }
-                _ => "bring it back from a copy of the vault",
+                _ => "bring it back from a copy of the vault: --from URL",
             };
             if !self.steps.iter().any(|step| step.object == damage.object) {
                 self.left(&damage.object, &damage.reason, action);

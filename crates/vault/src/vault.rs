@@ -13,7 +13,7 @@ use ledger::{Components, Draft, Ledger, PackStanding, SessionStatus, SnapshotSta
 use places::{ErrorKind as PlaceErrorKind, Time};
 
 use crate::config::read_config;
-use crate::home::{Folders, HeadMemory, Home, SessionLock, remove_leftover};
+use crate::home::{Folders, HeadMemory, Home, Seen, SessionLock, remove_leftover};
 use crate::index::{Index, IndexContext};
 use crate::origin::plain_tags;
 use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
@@ -32,6 +32,7 @@ pub struct Vault {
     components: Components,
     keyring: Arc<Keyring>,
     home: Arc<Home>,
+    seen: Seen,
     config: Config,
     ledger: Arc<Mutex<Ledger>>,
     index: Arc<RwLock<Index>>,
@@ -96,6 +97,21 @@ impl Vault {
         keyring: Keyring,
         label: &str,
     ) -> Result<Self> {
+        Self::open_knowing(components, folders, keyring, label, Seen::default())
+    }
+
+    /// As [`Self::open`], when it is known what was seen of the ledger elsewhere: a place that
+    /// shows less was rolled back, whatever this host has seen itself.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_knowing(
+        components: Components,
+        folders: &Folders,
+        keyring: Keyring,
+        label: &str,
+        seen: Seen,
+    ) -> Result<Self> {
         let place = components.place.as_ref();
         let (config, bytes) = read_config(place)?;
         if config.vault != keyring.vault_id() {
@@ -112,7 +128,7 @@ impl Vault {
             keyring.attach_member(member)?;
         }
         let keyring = Arc::new(keyring);
-        let memory = Arc::new(HeadMemory::new(home.clone(), components.entropy.clone()));
+        let memory = Arc::new(HeadMemory::new(home.clone(), components.entropy.clone(), seen));
         let cached = crate::state_cache::load(&home, &keyring);
         let kept = cached.as_ref().map(State::head);
         let ledger =
@@ -125,6 +141,7 @@ impl Vault {
             components,
             keyring,
             home,
+            seen,
             config,
             ledger: Arc::new(Mutex::new(ledger)),
             index: Arc::default(),
@@ -586,7 +603,7 @@ impl Vault {
     }
 
     pub(crate) fn head_memory(&self) -> Arc<HeadMemory> {
-        Arc::new(HeadMemory::new(self.home.clone(), self.components.entropy.clone()))
+        Arc::new(HeadMemory::new(self.home.clone(), self.components.entropy.clone(), self.seen))
     }
 
     pub(crate) fn keyring_shared(&self) -> Arc<Keyring> {

@@ -91,6 +91,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<CopiedAll> {
         key: &args.from_key,
         passphrase_file: &args.from_passphrase_file,
         passphrase_command: &args.from_passphrase_command,
+        kit: &None,
     };
     let keys = KeySource::choose_from(&from, context)?;
     let access = if args.dry_run { Access::Read } else { Access::Append };

@@ -72,6 +72,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
                 }
             }
         }
+        KeySource::Kit(_) | KeySource::Read(_) => {
+            let hint = "give --key FILE or a passphrase; `strongroom recover` brings a vault back";
+            return Err(Failure::usage("a kit is of a vault that exists already", hint));
+        }
         KeySource::Passphrase(source) => {
             warn_of_cheap(parameters, context);
             let passphrase = source.choose_new(context)?;

@@ -3,13 +3,17 @@
 //! Each thing that was wrong is one line: what it was, what was done, what is left. What is left
 //! ends the run with exit code 4.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use strongroom::{Reading, Repair, RepairMode, RepairOptions, RepairStep, StepOutcome, VaultError};
+use strongroom::{
+    Elsewhere, Reading, Repair, RepairMode, RepairOptions, RepairStep, StepOutcome, VaultError,
+};
 
-use crate::context::{Access, Context};
+use super::verify::{damage_object, hurts, paths_most};
+use crate::context::{Access, Context, parse_url};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields, short};
 use crate::progress::Display;
@@ -30,6 +34,10 @@ pub(crate) struct Args {
     /// Read every byte to find damage, not only what is missing
     #[arg(long)]
     data: bool,
+    /// Another copy of the vault, such as a replica, to fetch from what is missing or damaged here
+    /// (several times)
+    #[arg(long, value_name = "URL")]
+    from: Vec<OsString>,
     /// Where to keep copies of damaged objects [default: quarantine, below the state folder]
     #[arg(long, value_name = "DIR")]
     quarantine: Option<PathBuf>,
@@ -42,9 +50,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Repaired> {
         mode: if args.dry_run { RepairMode::Plan } else { RepairMode::Make },
         quarantine: args.quarantine.clone(),
     };
-    let (mut vault, first) = context.open_for_repair(&options)?;
+    let mut others = Vec::new();
+    for url in &args.from {
+        let place = context.place_at(&parse_url(url)?);
+        others.push(place.map_err(|error| {
+            let hint = "check how --from is spelled and that its disk is mounted";
+            error.with_hint(hint)
+        })?);
+    }
+    let (mut vault, first) = context.open_for_repair(&options, &others)?;
+    let elsewhere = Elsewhere::new(others);
     let display = Display::start(context, "objects", None);
-    let done = vault.repair(&options, display.meter(), context.signals.stop());
+    let done = vault.repair(&options, &elsewhere, display.meter(), context.signals.stop());
     drop(display);
     let mut repair = done.map_err(|error: VaultError| match context.check_stopped() {
         Err(stopped) => stopped.when_stopped("what was repaired stays; run it again for the rest"),
@@ -52,13 +69,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Repaired> {
     })?;
     repair.steps.splice(0..0, first);
     context.hear_alarms(&vault, Access::Read)?;
-    Ok(Repaired { repair, is_plan: args.dry_run })
+    Ok(Repaired { repair, is_plan: args.dry_run, is_verbose: context.output.verbose })
 }
 
 /// What was repaired.
 pub(crate) struct Repaired {
     repair: Repair,
     is_plan: bool,
+    is_verbose: bool,
 }
 
 impl Repaired {
@@ -99,12 +117,14 @@ impl Report for Repaired {
                 "outcome": outcome,
             })
         };
+        let damage = self.repair.verification.damage.iter().map(damage_object);
         fields(json!({
             "dry_run": self.is_plan,
             "steps": self.repair.steps.iter().map(step).collect::<Vec<_>>(),
             "hurt_snapshots": self.repair.hurt.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "lost": self.repair.verification.reported.lost,
             "found": self.repair.verification.reported.found,
+            "damage": damage.collect::<Vec<_>>(),
         }))
     }
 
@@ -117,15 +137,20 @@ impl Report for Repaired {
 
     fn remarks(&self) -> Vec<Remark> {
         let left = self.repair.steps.iter().filter(|step| step.outcome == StepOutcome::Left);
-        let mut remarks: Vec<Remark> = left
-            .map(|step| {
-                let said = match step.wrong.contains(&step.object) {
-                    true => step.wrong.clone(),
-                    false => format!("{}: {}", step.object, step.wrong),
-                };
-                Remark::new(said).hint(&step.action)
-            })
-            .collect();
+        let mut remarks = Vec::new();
+        for step in left {
+            let said = match step.wrong.contains(&step.object) {
+                true => step.wrong.clone(),
+                false => format!("{}: {}", step.object, step.wrong),
+            };
+            remarks.push(Remark::new(said));
+            let damage = &self.repair.verification.damage;
+            if let Some(damage) = damage.iter().find(|damage| damage.object == step.object) {
+                remarks.extend(hurts(damage, paths_most(self.is_verbose)));
+            }
+            let last = remarks.pop().map(|last| last.hint(&step.action));
+            remarks.extend(last);
+        }
         if !self.repair.hurt.is_empty() {
             let ids: Vec<String> = self.repair.hurt.iter().map(short).collect();
             let text = format!("not whole: snapshots {}", ids.join(", "));

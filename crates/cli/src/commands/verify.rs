@@ -207,25 +207,14 @@ impl Report for Verified {
     }
 
     fn remarks(&self) -> Vec<Remark> {
-        let most = if self.is_verbose { usize::MAX } else { PATHS_SHOWN_MAX };
+        let most = paths_most(self.is_verbose);
         let mut remarks = Vec::new();
         for damage in &self.found.damage {
             remarks.push(match damage.reason.contains(&damage.object) {
                 true => Remark::new(&damage.reason),
                 false => Remark::new(format!("{}: {}", damage.object, damage.reason)),
             });
-            for hurt in damage.paths.iter().take(most) {
-                let (snapshot, path) = (short(hurt.snapshot), show_path(&hurt.path));
-                remarks.push(Remark::new(format!("  hurts {snapshot}:{path}")));
-            }
-            let rest = damage.paths_total - damage.paths.len().min(most) as u64;
-            if rest > 0 {
-                remarks.push(Remark::new(format!("  and {} more", sizes::plural(rest, "path"))));
-            }
-            if damage.paths.is_empty() && !damage.snapshots.is_empty() {
-                let ids: Vec<_> = damage.snapshots.iter().map(short).collect();
-                remarks.push(Remark::new(format!("  hurts snapshots {}", ids.join(", "))));
-            }
+            remarks.extend(hurts(damage, most));
         }
         if self.found.damage_unnamed > 0 {
             remarks.push(Remark::new("and more objects, too many to name"));
@@ -243,9 +232,33 @@ impl Report for Verified {
 const HINT: &str = "run a backup, which stores again what the source still has, then \
     `strongroom repair`; what is not named can be restored";
 
+/// How many paths of a damage are shown.
+pub(crate) fn paths_most(is_verbose: bool) -> usize {
+    if is_verbose { usize::MAX } else { PATHS_SHOWN_MAX }
+}
+
 const PATHS_SHOWN_MAX: usize = 10;
 
-fn damage_object(damage: &Damage) -> Value {
+/// What a damage hurts: paths as far as they are shown, else the snapshots.
+pub(crate) fn hurts(damage: &Damage, most: usize) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for hurt in damage.paths.iter().take(most) {
+        let (snapshot, path) = (short(hurt.snapshot), show_path(&hurt.path));
+        remarks.push(Remark::new(format!("  hurts {snapshot}:{path}")));
+    }
+    let rest = damage.paths_total - damage.paths.len().min(most) as u64;
+    if rest > 0 {
+        remarks.push(Remark::new(format!("  and {} more", sizes::plural(rest, "path"))));
+    }
+    if damage.paths.is_empty() && !damage.snapshots.is_empty() {
+        let ids: Vec<_> = damage.snapshots.iter().map(short).collect();
+        remarks.push(Remark::new(format!("  hurts snapshots {}", ids.join(", "))));
+    }
+    remarks
+}
+
+/// A damage for programs.
+pub(crate) fn damage_object(damage: &Damage) -> Value {
     let path = |hurt: &strongroom::HurtPath| {
         let mut object = fields(json!({ "snapshot": hurt.snapshot.to_string() }));
         put_path(&mut object, "path", &hurt.path);

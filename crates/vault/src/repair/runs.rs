@@ -32,7 +32,19 @@ struct Broken {
 
 impl Vault {
     pub(super) fn rebuild_runs(&mut self, work: &mut Work<'_>) -> Result<()> {
-        let broken = self.find_broken(work)?;
+        let mut broken = self.find_broken(work)?;
+        let runs: Vec<Digest> =
+            broken.values().flat_map(|broken| &broken.runs).map(|(run, _)| *run).collect();
+        let fetched = self.fetch_runs(work, runs.into_iter())?;
+        match work.options.mode {
+            RepairMode::Make if !fetched.is_empty() => broken = self.find_broken(work)?,
+            _ => broken.retain(|_, broken| {
+                // What a run lists that is fetched is not rebuilt.
+                let before = broken.runs.len();
+                broken.runs.retain(|(run, _)| !fetched.contains(run));
+                broken.runs.len() == before
+            }),
+        }
         for (domain, broken) in broken {
             let may = matches!(self.keyring().role(), Role::Owner | Role::Collector);
             if may && self.ledger().standing().forbids_append().is_none() {

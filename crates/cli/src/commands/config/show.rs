@@ -120,6 +120,7 @@ fn typed(common: &Common, id: &str) -> Value {
     match id {
         "vault" => common.vault.as_deref().map(url).into(),
         "key" => file(&common.key),
+        "kit" => file(&common.kit),
         "passphrase_file" => file(&common.passphrase_file),
         "cache_dir" => file(&common.cache_dir),
         "state_dir" => file(&common.state_dir),
