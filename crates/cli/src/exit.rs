@@ -299,7 +299,8 @@ fn vault_hint(error: &VaultError) -> Option<&'static str> {
             "give the key of this vault with --key, or the key's own vault with --vault"
         }
         VaultError::NoConditions { .. } => {
-            "choose a place that keeps the first of two objects of one name, such as a local folder"
+            "choose a place that keeps the first of two objects of one name, or, where only one \
+             program at a time ever writes, `strongroom init --single-writer`"
         }
         VaultError::OutOfLimits { .. } => "choose a value between them, such as 64MiB",
         VaultError::Name { .. } => "choose another name, of up to 255 bytes without : / and @",

@@ -103,12 +103,46 @@ impl Ledger {
         config_bytes: &[u8],
         keyring: Arc<Keyring>,
     ) -> Result<Self> {
+        let (shelf, first) = Shelf::find(components.place.clone())?;
+        Self::init_at(&shelf, first, components, config_bytes, keyring)
+    }
+
+    /// The same in a vault for a single writer, whose records carry their digest in their names:
+    /// for a place that cannot refuse a second object of one name. A second record under one number
+    /// stops everything there.
+    ///
+    /// # Errors
+    /// As [`Ledger::init`].
+    pub fn init_for_single_writer(
+        components: Components,
+        config_bytes: &[u8],
+        keyring: Arc<Keyring>,
+    ) -> Result<Self> {
+        let (_, first) = Shelf::find(components.place.clone())?;
+        let shelf = Shelf::for_single_writer(components.place.clone());
+        Self::init_at(&shelf, first, components, config_bytes, keyring)
+    }
+
+    /// Whether a vault's first record lies at a place, however it is named.
+    ///
+    /// # Errors
+    /// [`Error::Place`]; [`Error::TwoRecords`].
+    pub fn is_begun(place: Arc<dyn Place>) -> Result<bool> {
+        Ok(Shelf::find(place)?.1.is_some())
+    }
+
+    fn init_at(
+        shelf: &Shelf,
+        first: Option<RecordBytes>,
+        components: Components,
+        config_bytes: &[u8],
+        keyring: Arc<Keyring>,
+    ) -> Result<Self> {
         let config = check_config(config_bytes)?;
         check_vault(&config, &keyring)?;
-        let shelf = Shelf::new(components.place.clone());
-        if shelf.read(Seq(0))?.is_none() {
+        if first.is_none() {
             let bytes = append::genesis(&components, &config, config_bytes, &keyring)?;
-            append::settle(&shelf, &components, Seq(0), &bytes)?;
+            append::settle(shelf, &components, Seq(0), &bytes)?;
         }
         let memory = Arc::new(ProcessMemory::new());
         let mut ledger = Self::open(components, config_bytes, Some(keyring), memory, None)?;
@@ -179,10 +213,9 @@ impl Ledger {
         if let Some(keyring) = &keyring {
             check_vault(&config, keyring)?;
         }
-        let shelf = Shelf::new(components.place.clone());
         let marked = read_mark(&*components.place)?;
         let remembered = memory.head()?;
-        let genesis = shelf.read(Seq(0))?;
+        let (shelf, genesis) = Shelf::find(components.place.clone())?;
         let genesis =
             genesis.ok_or_else(|| nothing_there(remembered.filter(|_| marked.is_none())))?;
         let state = State::begin(config_bytes, &genesis, Trust::Check)?;
@@ -205,6 +238,11 @@ impl Ledger {
             tried_mends: BTreeSet::new(),
             checkpoints_tried: false,
         })
+    }
+
+    /// Whether the vault is for a single writer: a second record under one number stops everything.
+    pub fn is_for_single_writer(&self) -> bool {
+        self.shelf.is_for_single_writer()
     }
 
     /// Catches up with the place and judges anew how it stands.

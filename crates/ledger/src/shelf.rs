@@ -83,6 +83,28 @@ impl Shelf {
         Self { place, naming, oldest: BTreeMap::new() }
     }
 
+    /// The shelf of a place that may hold a vault already, and its first record, whose name tells
+    /// whom the vault is for.
+    pub(crate) fn find(place: Arc<dyn Place>) -> Result<(Self, Option<RecordBytes>)> {
+        let shelf = Self::new(place.clone());
+        let first = shelf.read(Seq(0))?;
+        if first.is_some() || shelf.naming == Naming::NumbersAndDigests {
+            return Ok((shelf, first));
+        }
+        let single = Self::for_single_writer(place);
+        let first = single.read(Seq(0))?;
+        Ok((if first.is_some() { single } else { shelf }, first))
+    }
+
+    /// The shelf of a new vault for a single writer.
+    pub(crate) fn for_single_writer(place: Arc<dyn Place>) -> Self {
+        Self { place, naming: Naming::NumbersAndDigests, oldest: BTreeMap::new() }
+    }
+
+    pub(crate) fn is_for_single_writer(&self) -> bool {
+        self.naming == Naming::NumbersAndDigests
+    }
+
     /// How many calls at the same time the place is worth.
     pub(crate) fn calls_at_once(&self) -> usize {
         self.place.calls_at_once()

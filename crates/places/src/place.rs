@@ -106,6 +106,12 @@ pub trait Place: Send + Sync {
         CALLS_AT_ONCE
     }
 
+    /// How many large puts at the same time are worth their memory, each being a pack: more than one
+    /// only where a put waits for a network rather than for a disk.
+    fn puts_at_once(&self) -> usize {
+        1
+    }
+
     /// Extends how long objects are kept, where the place can.
     fn retention(&self) -> Option<&dyn Retention> {
         None
@@ -315,6 +321,10 @@ macro_rules! place_by_reference {
 
             fn calls_at_once(&self) -> usize {
                 (**self).calls_at_once()
+            }
+
+            fn puts_at_once(&self) -> usize {
+                (**self).puts_at_once()
             }
 
             fn retention(&self) -> Option<&dyn Retention> {

@@ -76,6 +76,10 @@ impl<P: Place> Place for ReadOnly<P> {
         self.inner.calls_at_once()
     }
 
+    fn puts_at_once(&self) -> usize {
+        self.inner.puts_at_once()
+    }
+
     fn versions(&self) -> Option<&dyn Versions> {
         self.inner.versions()
     }

@@ -189,6 +189,10 @@ impl<P: Place> Place for Retrying<P> {
         self.inner.calls_at_once()
     }
 
+    fn puts_at_once(&self) -> usize {
+        self.inner.puts_at_once()
+    }
+
     fn retention(&self) -> Option<&dyn Retention> {
         self.inner.retention().is_some().then_some(self)
     }

@@ -42,6 +42,9 @@ struct Found {
     object_lock: bool,
 }
 
+/// Packs on their way at the same time: with 50 ms added to each request, what four take longer is
+/// less than what sealing takes.
+const PUTS_AT_ONCE: usize = 4;
 /// No bytes for so long end a get.
 const STALL: Duration = Duration::from_secs(75);
 /// No answer makes more room than this before its bytes come.
@@ -360,6 +363,10 @@ impl Place for S3Place {
 
     fn calls_at_once(&self) -> usize {
         self.options.connections.get()
+    }
+
+    fn puts_at_once(&self) -> usize {
+        self.options.connections.get().min(PUTS_AT_ONCE)
     }
 
     fn retention(&self) -> Option<&dyn Retention> {

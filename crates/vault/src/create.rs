@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crypto::{Argon2Parameters, Bundle, Entropy, Keyring, RootSecret, SigningContext, Slot, Suite};
-use format::{Config, PACK_BYTES_MAX, PACK_BYTES_MIN, Seq, VaultNames};
+use format::{Config, PACK_BYTES_MAX, PACK_BYTES_MIN, VaultNames};
 use ledger::{Components, Ledger};
 use places::{Place, Put, PutOptions};
 
@@ -58,22 +58,55 @@ impl Vault {
         folders: &Folders,
         options: &CreateOptions<'_>,
     ) -> Result<(Self, Bundle)> {
+        Self::create_with(components, folders, options, |components| {
+            probe_place(components)?;
+            Ok(Ledger::init)
+        })
+    }
+
+    /// The same for a vault that only one program at a time ever writes to, which any place can
+    /// hold: also one that cannot refuse a second object of one name.
+    ///
+    /// # Errors
+    /// As [`Vault::create`], without [`Error::NoConditions`].
+    pub fn create_for_single_writer(
+        components: Components,
+        folders: &Folders,
+        options: &CreateOptions<'_>,
+    ) -> Result<(Self, Bundle)> {
+        Self::create_with(components, folders, options, |_| Ok(Ledger::init_for_single_writer))
+    }
+
+    fn create_with(
+        components: Components,
+        folders: &Folders,
+        options: &CreateOptions<'_>,
+        choose: impl FnOnce(&Components) -> Result<Init>,
+    ) -> Result<(Self, Bundle)> {
         let place = components.place.as_ref();
-        let (config_bytes, root, suite) = match read_config(place) {
-            Ok((config, bytes)) => (bytes, take_unfinished(place, &config, options)?, config.suite),
-            Err(Error::NoVault { .. }) => {
-                probe_place(&components)?;
-                begin(&components, options)?
+        let unfinished = match read_config(place) {
+            Ok((config, bytes)) => {
+                let root = take_unfinished(&components, &config, options)?;
+                Some((bytes, root, config.suite))
             }
+            Err(Error::NoVault { .. }) => None,
             Err(error) => return Err(error),
+        };
+        let init = choose(&components)?;
+        let (config_bytes, root, suite) = match unfinished {
+            Some(unfinished) => unfinished,
+            None => begin(&components, options)?,
         };
         let bundle = Bundle::owner(root.duplicate(), suite);
         let keyring = Arc::new(Keyring::owner(root.duplicate(), suite));
-        Ledger::init(components.clone(), &config_bytes, keyring)?;
+        init(components.clone(), &config_bytes, keyring)?;
         let keyring = Keyring::owner(root, suite);
         Ok((Self::open(components, folders, keyring, options.label)?, bundle))
     }
 }
+
+/// Puts a vault's first record.
+type Init = fn(Components, &[u8], Arc<Keyring>) -> ledger::Result<Ledger>;
 
 /// Puts the key slot and the config of a new vault.
 fn begin(
@@ -138,11 +171,12 @@ pub(crate) fn put_slot(
 
 /// The root secret of an init that was interrupted after its config.
 fn take_unfinished(
-    place: &dyn Place,
+    components: &Components,
     config: &Config,
     options: &CreateOptions<'_>,
 ) -> Result<RootSecret> {
-    if place.stat(&VaultNames::record(Seq(0)))?.is_some() {
+    let place = components.place.as_ref();
+    if Ledger::is_begun(components.place.clone())? {
         return Err(exists(place, &config.vault.to_string()));
     }
     let passphrase = match options.protection {

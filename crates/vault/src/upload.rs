@@ -27,9 +27,10 @@ use crate::rules::Rule;
 use crate::writer::{Shared, lock, reclaim};
 use crate::{Error, ErrorKind, Result};
 
-/// Packs that are sealed and stored at the same time. One keeps up with two cores that fill packs
-/// (measured on a local disk: 2 are no faster and hold one pack more in memory).
-const THREADS: usize = 1;
+/// Packs that are sealed and stored at the same time, at most. One keeps up with two cores that fill
+/// packs on a local disk (2 are no faster there and hold one pack more in memory); a place says when
+/// it is worth more.
+const THREADS_MAX: usize = 8;
 /// A session publishes at least so often while it uploads.
 const PUBLISH_PACKS: usize = 16;
 const PUBLISH_AFTER: Duration = Duration::from_secs(60);
@@ -95,7 +96,8 @@ impl Uploads {
         }
         // No room in the queue: what is filled waits in its builder until a thread is free.
         let (queue, packs) = bounded(0);
-        let threads: std::io::Result<Vec<_>> = (0..THREADS)
+        let count = inner.shared.place.puts_at_once().clamp(1, THREADS_MAX);
+        let threads: std::io::Result<Vec<_>> = (0..count)
             .map(|_| {
                 let (inner, packs) = (inner.clone(), packs.clone());
                 std::thread::Builder::new().name("upload".into()).spawn(move || inner.work(&packs))

@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// The size of packs, 4MiB to 512MiB [default: 32MiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
     pack_size: Option<u64>,
+    /// Make a vault that only one program at a time may ever write to, for a place that cannot
+    /// refuse a second object of one name: a second writer's record stops everything
+    #[arg(long)]
+    single_writer: bool,
     /// What this host is called in the vault [default: its host name]
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
@@ -49,13 +53,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
     let suite = args.suite.unwrap_or_else(preferred_suite);
     let folders = context.folders()?;
     let options = |protection| CreateOptions { suite, protection, label: &label, pack_size };
+    let create = match args.single_writer {
+        true => Vault::create_for_single_writer,
+        false => Vault::create,
+    };
     let mut vault = match source {
         KeySource::File(path) => {
             let components = context.create_place()?;
-            match kept_for_unfinished(&path, components.place.as_ref()) {
+            match kept_for_unfinished(&path, components.place.as_ref())? {
                 Some(bundle) => {
                     let protection = Protection::Kept(&bundle);
-                    Vault::create(components, &folders, &options(protection))?.0
+                    create(components, &folders, &options(protection))?.0
                 }
                 None => {
                     // The key is kept before there is a vault: no crash leaves one without a key.
@@ -63,9 +71,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
                     let bundle = Bundle::owner(root, suite);
                     NewKeyFile::create(&path)?.finish(&bundle)?;
                     let protection = Protection::Kept(&bundle);
-                    let made = Vault::create(components, &folders, &options(protection));
-                    if matches!(made, Err(VaultError::VaultExists { .. })) {
-                        // Drawn just now, it opens nothing: the vault there is another's.
+                    let made = create(components, &folders, &options(protection));
+                    if matches!(
+                        made,
+                        Err(VaultError::VaultExists { .. } | VaultError::NoConditions { .. })
+                    ) {
+                        // Drawn just now, it opens nothing: the vault there is another's, or none.
                         let _ = std::fs::remove_file(&path);
                     }
                     made?.0
@@ -80,7 +91,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
             warn_of_cheap(parameters, context);
             let passphrase = source.choose_new(context)?;
             let protection = Protection::Passphrase { passphrase: &passphrase, parameters };
-            Vault::create(context.create_place()?, &folders, &options(protection))?.0
+            create(context.create_place()?, &folders, &options(protection))?.0
         }
     };
     // A label that was chosen must not be forgotten until the first backup.
@@ -93,16 +104,26 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
         place: url.to_string(),
         suite,
         label,
+        writers: if vault.ledger().is_for_single_writer() {
+            Writers::Single
+        } else {
+            Writers::Many
+        },
         key_file: key_file.map(|path| path.display().to_string()),
     })
 }
 
-/// The key of an init that was interrupted after it had begun a vault at this place.
-fn kept_for_unfinished(path: &Path, place: &dyn Place) -> Option<Bundle> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let bundle = Bundle::from_key_file(&text).ok()?;
-    let (config, _) = strongroom::read_config(place).ok()?;
-    (config.vault == bundle.vault_id()).then_some(bundle)
+/// The key of an init that was interrupted after it had begun a vault at this place. A place that
+/// does not answer is an error here already, before any key is drawn for it.
+fn kept_for_unfinished(path: &Path, place: &dyn Place) -> Result<Option<Bundle>> {
+    let config = match strongroom::read_config(place) {
+        Ok((config, _)) => config,
+        Err(VaultError::Place(error)) => return Err(error.into()),
+        Err(_) => return Ok(None),
+    };
+    let text = std::fs::read_to_string(path).ok();
+    let bundle = text.and_then(|text| Bundle::from_key_file(&text).ok());
+    Ok(bundle.filter(|bundle| config.vault == bundle.vault_id()))
 }
 
 fn parameters(memory: u64) -> Result<Argon2Parameters> {
@@ -135,13 +156,27 @@ pub(crate) struct Made {
     place: String,
     suite: Suite,
     label: String,
+    writers: Writers,
     key_file: Option<String>,
+}
+
+/// Whom the vault is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writers {
+    Many,
+    Single,
 }
 
 impl Report for Made {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { vault, place, suite, key_file, .. } = self;
+        let Self { vault, place, suite, writers, key_file, .. } = self;
         writeln!(out, "made vault {vault} at {place} ({suite})")?;
+        if *writers == Writers::Single {
+            writeln!(
+                out,
+                "it is for a single writer: never run two programs that change it at the same time"
+            )?;
+        }
         match key_file {
             Some(path) => writeln!(
                 out,
@@ -152,10 +187,10 @@ impl Report for Made {
     }
 
     fn fields(&self) -> Fields {
-        let Self { vault, place, suite, label, key_file } = self;
+        let Self { vault, place, suite, label, writers, key_file } = self;
         fields(json!({
             "vault": vault, "place": place, "suite": suite.to_string(), "label": label,
-            "key_file": key_file,
+            "single_writer": *writers == Writers::Single, "key_file": key_file,
         }))
     }
 }
