@@ -35,6 +35,7 @@ cases! {
     backup_options
     backup_refuses
     bench
+    bucket
     collect
     compact
     completions

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "whatever is unwrapped here is what the suite checks")]
 
+// What goes wrong between the program and a bucket.
+mod bad_days;
 // A bucket of a real S3 server.
 mod bucket;
 // Many processes back up to one folder vault at the same time.

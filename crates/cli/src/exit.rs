@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use strongroom::{
     Alarm, Error, ErrorKind, FilesError, KeyError, LedgerError, Obstacle, PathText, PlaceError,
-    PlaceErrorKind, PlaceUrl, ReplicaError, VaultError,
+    PlaceErrorKind, PlaceUrl, ReplicaError, VaultError, VaultErrorKind,
 };
 
 use crate::signals::Signal;
@@ -316,6 +316,10 @@ fn vault_hint(error: &VaultError) -> Option<&'static str> {
         }
         VaultError::MayNotCompact { .. } => {
             "use the owner's key, or leave --compact out: a collector's key deletes whole packs"
+        }
+        VaultError::Stopped { kind: VaultErrorKind::Denied, .. } => {
+            "check the place's credentials and what they allow, then run it again: what was \
+             stored is kept"
         }
         VaultError::Closed { .. } => "run the command again: what was stored is kept",
         VaultError::Config { .. } => {

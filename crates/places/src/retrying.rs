@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub struct Retrying<P> {
     policy: RetryPolicy,
     clock: Arc<dyn Clock>,
     jitter: Seeded,
+    has_answered: AtomicBool,
 }
 
 /// How often and how long to try.
@@ -42,17 +44,20 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// No try begins later than this after the first.
     pub deadline: Duration,
+    /// The same while the place has never answered yet: who named it wrong is told soon.
+    pub deadline_unanswered: Duration,
 }
 
 impl RetryPolicy {
     /// For places across a network, which goes away and comes back: as many tries as `deadline`
-    /// has room for, with pauses up to 200 ms, doubling to 20 s.
+    /// has room for, a minute for the first answer, with pauses up to 200 ms, doubling to 20 s.
     pub fn network(deadline: Duration) -> Self {
         Self {
             attempts: u32::MAX,
             base: Duration::from_millis(200),
             cap: Duration::from_secs(20),
             deadline,
+            deadline_unanswered: deadline.min(Duration::from_secs(60)),
         }
     }
 }
@@ -65,6 +70,7 @@ impl Default for RetryPolicy {
             base: Duration::from_millis(100),
             cap: Duration::from_secs(30),
             deadline: Duration::from_secs(300),
+            deadline_unanswered: Duration::from_secs(300),
         }
     }
 }
@@ -72,7 +78,8 @@ impl Default for RetryPolicy {
 impl<P: Place> Retrying<P> {
     /// Retries calls to `inner`; `seed` draws the jitter, `clock` lets the pauses pass.
     pub fn new(inner: P, policy: RetryPolicy, clock: Arc<dyn Clock>, seed: u64) -> Self {
-        Self { inner, policy, clock, jitter: Seeded::new(seed) }
+        let (jitter, has_answered) = (Seeded::new(seed), AtomicBool::new(false));
+        Self { inner, policy, clock, jitter, has_answered }
     }
 
     /// The place below.
@@ -88,7 +95,10 @@ impl<P: Place> Retrying<P> {
                 Err(error) if error.is_transient() => {
                     self.pause(attempt, start).ok_or(error)?;
                 }
-                ended => return ended,
+                ended => {
+                    self.has_answered.store(true, Ordering::Relaxed);
+                    return ended;
+                }
             }
             attempt += 1;
         }
@@ -104,7 +114,11 @@ impl<P: Place> Retrying<P> {
         let longest = self.policy.base.saturating_mul(factor).min(self.policy.cap);
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX - 1);
         let pause = Duration::from_nanos(self.jitter.below(nanos.saturating_add(1)));
-        if self.clock.now().since(start).saturating_add(pause) > self.policy.deadline {
+        let deadline = match self.has_answered.load(Ordering::Relaxed) {
+            true => self.policy.deadline,
+            false => self.policy.deadline_unanswered,
+        };
+        if self.clock.now().since(start).saturating_add(pause) > deadline {
             return None;
         }
         self.clock.sleep(pause);

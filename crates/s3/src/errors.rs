@@ -93,7 +93,7 @@ impl Fault {
                 subject: subject.to_owned(),
                 reason: format!(
                     "no credentials are found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-                     or AWS_PROFILE and a profile in ~/.aws/credentials ({reason})"
+                     or AWS_PROFILE and a profile in ~/.aws/credentials{reason}"
                 ),
             },
             Self::Unmade { reason } => {
@@ -152,8 +152,13 @@ where
         if let Some(credentials) = find::<CredentialsError>(&error) {
             let reason = shorten(&chain(credentials));
             return match credentials {
-                CredentialsError::CredentialsNotLoaded(_)
-                | CredentialsError::InvalidConfiguration(_) => Self::NoCredentials { reason },
+                // All its words are the names of those that were asked in vain.
+                CredentialsError::CredentialsNotLoaded(_) => {
+                    Self::NoCredentials { reason: String::new() }
+                }
+                CredentialsError::InvalidConfiguration(_) => {
+                    Self::NoCredentials { reason: format!(" ({reason})") }
+                }
                 _ => Self::Lost { reason },
             };
         }

@@ -238,6 +238,11 @@ impl S3Place {
                 self.see_bucket(name)?;
                 Ok(None)
             }
+            // Without a body no answer says why: a get's does.
+            Err(fault) if fault.is_not_allowed() => match self.fetch(name, version, Some(0..1)) {
+                Err(told) => Err(told.into_get_error(client.asked(), name)),
+                Ok(_) => Err(fault.into_get_error(client.asked(), name)),
+            },
             Err(fault) => Err(fault.into_get_error(client.asked(), name)),
         }
     }

@@ -139,6 +139,7 @@ const FOLDER_PATIENCE: RetryPolicy = RetryPolicy {
     base: Duration::from_millis(50),
     cap: Duration::from_secs(2),
     deadline: Duration::from_secs(10),
+    deadline_unanswered: Duration::from_secs(10),
 };
 
 #[cfg(test)]

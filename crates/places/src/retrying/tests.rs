@@ -13,6 +13,7 @@ const POLICY: RetryPolicy = RetryPolicy {
     base: Duration::from_millis(100),
     cap: Duration::from_secs(1),
     deadline: Duration::from_secs(60),
+    deadline_unanswered: Duration::from_secs(60),
 };
 
 struct World {
@@ -46,7 +47,8 @@ fn put(place: &dyn Place, body: &'static [u8]) -> Result<Put> {
 fn retrying_keeps_the_contract_while_calls_fail() {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
     let rates = FaultRates { before_permille: 100, after_permille: 100, hang_permille: 10 };
-    let policy = RetryPolicy { attempts: 50, deadline: Duration::from_secs(1 << 30), ..POLICY };
+    let long = Duration::from_secs(1 << 30);
+    let policy = RetryPolicy { attempts: 50, deadline: long, deadline_unanswered: long, ..POLICY };
     for seed in 0..4 {
         conformance::run(|| {
             let faulty = Faulty::seeded(MemoryPlace::new(), clock.clone(), seed, rates);
@@ -143,4 +145,81 @@ fn no_try_begins_after_the_deadline() {
     let world = scripted(|_| Fault::Hang(Duration::from_secs(31)));
     world.place.delete(&name()).unwrap_err();
     assert_eq!(world.place.inner().operations(), 2, "31 s, a pause, and 62 s are too late");
+}
+
+#[test]
+fn a_place_that_never_answered_is_given_up_sooner_than_one_that_did() {
+    let policy = RetryPolicy::network(Duration::from_secs(900));
+    let waited = |answers: u64| {
+        let clock = ManualClock::default();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let fault = move |operation: &crate::faulty::Operation<'_>| match operation.index < answers
+        {
+            true => Fault::None,
+            false => Fault::Before,
+        };
+        let faulty = Faulty::scripted(MemoryPlace::new(), shared.clone(), fault);
+        let place = Retrying::new(faulty, policy, shared, 7);
+        (0..answers).for_each(|_| assert_eq!(place.stat(&name()), Ok(None)));
+        let start = clock.now();
+        place.stat(&name()).unwrap_err();
+        clock.now().since(start)
+    };
+
+    let (at_first, later) = (waited(0), waited(1));
+
+    assert!(at_first <= Duration::from_secs(60), "{at_first:?}");
+    assert!(later > Duration::from_secs(800) && later <= Duration::from_secs(900), "{later:?}");
+}
+
+#[test]
+fn a_listing_that_fails_in_its_midst_goes_on_where_the_place_can() {
+    /// Fails once before each name, as a place does that reads pages of one.
+    struct Paged(MemoryPlace);
+    impl Place for Paged {
+        fn list(&self, prefix: &NamePrefix, after: Option<&ObjectName>) -> Result<Listing<'_>> {
+            let failed = |name: &ObjectName| Error::Unavailable {
+                place: "here".into(),
+                subject: name.to_string(),
+                reason: "a page is lost".into(),
+            };
+            let listing = self.0.list(prefix, after)?.flat_map(move |listed| {
+                let lost = listed.as_ref().map(|listed| failed(&listed.name)).unwrap();
+                [Err(lost), listed]
+            });
+            Ok(Box::new(listing))
+        }
+
+        fn put(&self, name: &ObjectName, body: Bytes, options: &PutOptions) -> Result<Put> {
+            self.0.put(name, body, options)
+        }
+
+        fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
+            self.0.get(name, range)
+        }
+
+        fn stat(&self, name: &ObjectName) -> Result<Option<Stat>> {
+            self.0.stat(name)
+        }
+
+        fn delete(&self, name: &ObjectName) -> Result<()> {
+            self.0.delete(name)
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities()
+        }
+
+        fn describe(&self) -> String {
+            self.0.describe()
+        }
+    }
+    let memory = MemoryPlace::new();
+    let place = Retrying::new(Paged(memory), POLICY, Arc::new(ManualClock::default()), 7);
+    assert_eq!(put(&place, b"one"), Ok(Put::Created));
+
+    let listed: Vec<_> = place.list(&NamePrefix::everything(), None).unwrap().collect();
+
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].as_ref().unwrap().name, name());
 }
