@@ -6,7 +6,7 @@ help:
 	@echo "make demo     build, then back up, change, back up, restore and compare real files"
 	@echo "make test     run every test"
 	@echo "make simulate play the deterministic simulation for hours, on new seeds each time"
-	@echo "make fuzz     run every fuzz target in turn for hours; needs a nightly toolchain"
+	@echo "make fuzz     run every fuzz target in turn for hours"
 	@echo "make check    format, clippy, documentation and tidy, as strict as CI"
 	@echo "make build    build the program"
 	@echo "make generate renew the manual pages, the reference and what --help is expected to print"

@@ -34,6 +34,8 @@ pub(crate) struct Base {
     /// What every snapshot holds, but those that were given up.
     pub(crate) contents: BTreeMap<SessionId, Contents>,
     pub(crate) suite: Suite,
+    /// The owner's key of another vault, which lies at `target` once it was made.
+    other: Bundle,
     entropy: Arc<dyn Entropy>,
     bundle: Bundle,
     folder: tempfile::TempDir,
@@ -55,7 +57,8 @@ impl Base {
 
     pub(crate) fn with(suite: Suite, entropy: Arc<dyn Entropy>) -> Self {
         let clock = Arc::new(ManualClock::new(Time::from_millis(1_700_000_000_000)));
-        let bundle = Bundle::owner(RootSecret::draw(entropy.as_ref()), suite);
+        let [bundle, other] =
+            [(); 2].map(|()| Bundle::owner(RootSecret::draw(entropy.as_ref()), suite));
         let mut base = Self {
             place: MemoryPlace::with_clock(clock.clone()),
             target: MemoryPlace::with_clock(clock.clone()),
@@ -63,6 +66,7 @@ impl Base {
             snapshots: Vec::new(),
             contents: BTreeMap::new(),
             suite,
+            other,
             entropy,
             bundle,
             folder: tempfile::tempdir().unwrap(),
@@ -84,12 +88,7 @@ impl Base {
 
     /// Makes the vault, or opens the one that an interrupted call made.
     pub(crate) fn create(&self, place: Arc<dyn Place>, home: &str) -> Result<(), Failed> {
-        let options = CreateOptions {
-            suite: self.suite,
-            protection: Protection::Kept(&self.bundle),
-            label: HOST,
-            pack_size: Some(4 << 20),
-        };
+        let options = self.options(&self.bundle);
         match Vault::create(self.components(place.clone()), &self.home(home), &options) {
             Err(VaultError::VaultExists { .. }) => self.open(place, home).map(drop),
             other => Ok(other.map(drop)?),
@@ -98,6 +97,31 @@ impl Base {
 
     pub(crate) fn open(&self, place: Arc<dyn Place>, home: &str) -> Result<Vault, Failed> {
         Ok(Vault::open(self.components(place), &self.home(home), self.keyring(), HOST)?)
+    }
+
+    /// Makes the other vault, which copies go to.
+    pub(crate) fn create_other(&self) {
+        self.target.restore(&MemoryPlace::new().snapshot());
+        let target = self.components(Arc::new(self.target.clone()));
+        drop(Vault::create(target, &self.home(HOST), &self.options(&self.other)).unwrap());
+    }
+
+    pub(crate) fn open_other(&self, place: Arc<dyn Place>, home: &Folders) -> Vault {
+        self.try_open_other(place, home).unwrap()
+    }
+
+    fn try_open_other(&self, place: Arc<dyn Place>, home: &Folders) -> Result<Vault, Failed> {
+        let keyring = Keyring::from_bundle(Bundle::decode(&self.other.encode()).unwrap());
+        Ok(Vault::open(self.components(place), home, keyring, HOST)?)
+    }
+
+    fn options<'a>(&self, bundle: &'a Bundle) -> CreateOptions<'a> {
+        CreateOptions {
+            suite: self.suite,
+            protection: Protection::Kept(bundle),
+            label: HOST,
+            pack_size: Some(4 << 20),
+        }
     }
 
     pub(crate) fn keyring(&self) -> Keyring {
@@ -172,9 +196,26 @@ impl Stage<'_> {
         self.base.open(self.place.clone(), &self.home)
     }
 
+    /// Copies the last two snapshots into the other vault.
+    pub(crate) fn copy(&self) -> Result<(), Failed> {
+        let mut source = self.open()?;
+        let home = self.base.home(&self.home);
+        let mut target = self.base.try_open_other(self.target.clone(), &home)?;
+        let chosen = source.snapshots()?.split_off(2);
+        let mut copier = Copier::new(&mut source, &mut target, CopyOptions::default())?;
+        for snapshot in copier.plan(&chosen)?.missing {
+            match copier.copy(&snapshot, &Quiet, &Cancel::new())? {
+                CopyOutcome::Copied(copied) if copied.problems.is_empty() => {}
+                other => return Err(format!("{other:?}").into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Frees what the trash and nobody else holds, at once, and merges runs.
-    pub(crate) fn collect(&self) -> Result<Collection, Failed> {
+    pub(crate) fn collect(&self, compact: Option<CompactOptions>) -> Result<Collection, Failed> {
         let options = CollectOptions {
+            compact,
             trash: std::time::Duration::ZERO,
             reader_grace: std::time::Duration::ZERO,
             small_runs_max: 1,

@@ -3,6 +3,7 @@
 //! A command says in which state it finds the vault, what it does, and what is true once it has
 //! ended well. Those of `every_step.rs` stop each of them wherever they can be stopped.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -127,19 +128,48 @@ pub(crate) const COLLECT: Command = Command {
         base.contents.remove(&junk);
     },
     run: |stage| {
-        let found = stage.collect()?;
+        let found = stage.collect(None)?;
         assert!(found.stopped.is_empty(), "{:?}", found.stopped);
         Ok(())
     },
     done: |stage| {
         // What another life of this host left waits for days.
         stage.base.clock.advance(Duration::from_secs(8 * 24 * 3600));
-        stage.collect().unwrap();
+        stage.collect(None).unwrap();
         let vault = stage.base.open_anew(&stage.base.place);
         let ledger = vault.ledger();
         assert_eq!(ledger.state().suspicions().count(), 0);
         let listed = names(stage.base).into_iter().filter(|name| name.as_str().starts_with("pack"));
         assert_eq!(listed.count(), ledger.state().packs().count());
+    },
+    ..NOTHING
+};
+
+/// Of two large files in one pack, one is needed no more.
+pub(crate) const COMPACT: Command = Command {
+    name: "collect --compact",
+    ready: |base| {
+        let mut forest = testkit::Forest::new(12);
+        for file in ["large", "dead"] {
+            std::fs::write(base.source().join(file), forest.noise(400_000)).unwrap();
+        }
+        let mut vault = host(base);
+        let both = base.back_up(&mut vault).unwrap();
+        std::fs::remove_file(base.source().join("dead")).unwrap();
+        let one = base.back_up(&mut vault).unwrap();
+        vault.forget(&[both]).unwrap();
+        let contents = crate::base::read(&mut vault, one);
+        base.contents.insert(one, contents);
+    },
+    run: |stage| {
+        let found = stage.collect(Some(CompactOptions::default()))?;
+        assert!(found.stopped.is_empty(), "{:?}", found.stopped);
+        Ok(())
+    },
+    done: |stage| {
+        (COLLECT.done)(stage);
+        let found = stage.collect(Some(CompactOptions::default())).unwrap();
+        assert_eq!(found.compaction.unwrap().plan.packs, 0, "something is still half dead");
     },
     ..NOTHING
 };
@@ -224,6 +254,24 @@ pub(crate) const REPLICATE_FROM: Command = Command {
 pub(crate) const REPLICATE_TO: Command =
     Command { name: "replicate, to a place that dies", dies: Dies::Target, ..REPLICATE_FROM };
 
+pub(crate) const COPY_FROM: Command = Command {
+    name: "copy, from a place that dies",
+    ready: |base| base.create_other(),
+    run: |stage| stage.copy(),
+    done: |stage| {
+        let base = stage.base;
+        let mut other = base.open_other(Arc::new(base.target.clone()), &Folders::default());
+        let ids: Vec<_> = other.snapshots().unwrap().iter().map(|copy| copy.id).collect();
+        let copies: Vec<_> = ids.iter().map(|id| crate::base::read(&mut other, *id)).collect();
+        let originals = base.snapshots[2..].iter().map(|id| base.contents[id].clone());
+        assert!(copies.into_iter().eq(originals), "{} copies", ids.len());
+    },
+    ..NOTHING
+};
+
+pub(crate) const COPY_TO: Command =
+    Command { name: "copy, to a place that dies", dies: Dies::Target, ..COPY_FROM };
+
 pub(crate) const KEY_EXPORT: Command = Command {
     name: "key export",
     run: |stage| {
@@ -269,7 +317,7 @@ pub(crate) const CHECKPOINT: Command = Command {
 
 /// The vault as its host opens it.
 fn host(base: &Base) -> Vault {
-    base.open(std::sync::Arc::new(base.place.clone()), HOST).unwrap()
+    base.open(Arc::new(base.place.clone()), HOST).unwrap()
 }
 
 /// The first snapshot, as a new machine sees it.

@@ -42,11 +42,11 @@ fn dying(base: &Base, place: &MemoryPlace, moment: Moment, step: u64) -> Faulty<
 fn stop_at_every_step(command: &Command) {
     let mut base = Base::new();
     (command.ready)(&mut base);
-    let start = base.place.snapshot();
+    let (start, target) = (base.place.snapshot(), base.target.snapshot());
     for moment in [Moment::BeforeOperation, Moment::AfterChange] {
         let reached = (0..STEPS_MAX).find(|step| {
             base.place.restore(&start);
-            base.target.restore(&MemoryPlace::new().snapshot());
+            base.target.restore(&target);
             let stopped = stop_and_go_on(&base, command, moment, *step);
             !stopped
         });
@@ -123,12 +123,15 @@ each_command! {
     a_release_stopped_at_any_step_is_finished_by_the_next: RELEASE,
     a_tag_stopped_at_any_step_is_finished_by_the_next: TAG,
     a_collection_stopped_at_any_step_loses_nothing_and_the_next_finishes_it: COLLECT,
+    a_compaction_stopped_at_any_step_loses_nothing_and_the_next_finishes_it: COMPACT,
     a_verification_stopped_at_any_step_reports_the_lost_pack_when_run_again: VERIFY,
     a_verification_of_what_is_due_stopped_at_any_step_goes_on: COVERAGE,
     a_repair_stopped_at_any_step_is_finished_by_the_next: REPAIR,
     a_restore_stopped_at_any_step_is_finished_by_the_next: RESTORE,
     a_replication_whose_source_dies_at_any_step_is_finished_by_the_next: REPLICATE_FROM,
     a_replication_whose_target_dies_at_any_step_is_finished_by_the_next: REPLICATE_TO,
+    a_copy_whose_source_dies_at_any_step_is_finished_by_the_next: COPY_FROM,
+    a_copy_whose_target_dies_at_any_step_is_finished_by_the_next: COPY_TO,
     a_key_export_stopped_at_any_step_is_finished_by_the_next: KEY_EXPORT,
     a_mend_stopped_at_any_step_is_finished_by_the_next: MEND,
     a_checkpoint_stopped_at_any_step_harms_nothing: CHECKPOINT,

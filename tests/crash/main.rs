@@ -8,6 +8,10 @@
 // The program, killed with SIGKILL at many moments.
 mod killed;
 
+// The program, killed or without power after each of its changes to files, one after the other.
+#[cfg(target_os = "linux")]
+mod every_change;
+
 // Each command over a place that stops at each of its operations, one after the other.
 mod every_step;
 

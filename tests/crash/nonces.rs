@@ -52,7 +52,7 @@ impl<E: Entropy> Entropy for Watched<E> {
 }
 
 /// What one host does, in this order; each is also stopped a few times before it may end.
-const LIFE: [Command; 12] = [
+const LIFE: [Command; 15] = [
     commands::BACKUP,
     commands::FORGET,
     commands::UNDO,
@@ -62,9 +62,12 @@ const LIFE: [Command; 12] = [
     commands::COVERAGE,
     commands::RESTORE,
     commands::REPLICATE_FROM,
+    commands::REPAIR,
     commands::KEY_EXPORT,
     commands::CHECKPOINT,
     commands::COLLECT,
+    commands::COMPACT,
+    commands::COPY_TO,
 ];
 
 /// Before these operations.

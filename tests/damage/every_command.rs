@@ -17,7 +17,7 @@ use crate::world::{Silent, back_up, components};
 
 /// What is wrong with an object.
 #[derive(Clone, Copy, Debug)]
-enum Harm {
+pub(crate) enum Harm {
     Flipped,
     Cut,
     Emptied,
@@ -26,11 +26,11 @@ enum Harm {
     Replayed,
 }
 
-const HARMS: [Harm; 6] =
+pub(crate) const HARMS: [Harm; 6] =
     [Harm::Flipped, Harm::Cut, Harm::Emptied, Harm::Removed, Harm::Swapped, Harm::Replayed];
 
 impl Harm {
-    fn strike(self, past: &Past, name: &ObjectName) {
+    pub(crate) fn strike(self, past: &Past, name: &ObjectName) {
         let place = &past.world.place;
         match self {
             Self::Flipped => place.corrupt(name, |bytes| {
@@ -53,10 +53,10 @@ impl Harm {
 }
 
 /// A command, run by the host with this home; whether it said that something is wrong.
-type Command = fn(&Past, home: &str) -> Result<Said>;
+pub(crate) type Command = fn(&Past, home: &str) -> Result<Said>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
+pub(crate) enum Said {
     AllIsWell,
     SomethingIsWrong,
 }
@@ -111,7 +111,7 @@ fn clean(alarms: &[Alarm]) -> Said {
     if alarms.is_empty() { Said::AllIsWell } else { Said::SomethingIsWrong }
 }
 
-fn read_all(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn read_all(past: &Past, home: &str) -> Result<Said> {
     let reading = past.world.read(home)?;
     for (key, value) in &reading.contents {
         assert!(past.world.contents.get(key) == Some(value), "{key:?} came back wrong");
@@ -121,7 +121,7 @@ fn read_all(past: &Past, home: &str) -> Result<Said> {
     Ok(clean(&reading.alarms))
 }
 
-fn restore_all(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn restore_all(past: &Past, home: &str) -> Result<Said> {
     let mut vault = open(past, home)?;
     let snapshot = vault.snapshot(past.live)?;
     let target = past.world.scratch(&format!("target-{home}"));
@@ -150,37 +150,37 @@ fn verify(past: &Past, home: &str, reading: Reading) -> Result<Said> {
     Ok(if found.damage.is_empty() { clean(&alarms) } else { Said::SomethingIsWrong })
 }
 
-fn verify_structure(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn verify_structure(past: &Past, home: &str) -> Result<Said> {
     verify(past, home, Reading::Structure)
 }
 
-fn verify_data(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn verify_data(past: &Past, home: &str) -> Result<Said> {
     verify(past, home, Reading::All)
 }
 
-fn verify_without_key(past: &Past, _: &str) -> Result<Said> {
+pub(crate) fn verify_without_key(past: &Past, _: &str) -> Result<Said> {
     let components = components(&past.world.place, &past.world.clock());
     let found = verify_keyless(&components, Fraction::WHOLE, &Silent, &AtomicBool::new(false))?;
     Ok(if found.damage.is_empty() { Said::AllIsWell } else { Said::SomethingIsWrong })
 }
 
-fn back_up_again(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn back_up_again(past: &Past, home: &str) -> Result<Said> {
     let mut vault = open(past, home)?;
     back_up(&mut vault, &past.world.scratch("source"), &past.world.clock())?;
     Ok(Said::AllIsWell)
 }
 
-fn forget(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn forget(past: &Past, home: &str) -> Result<Said> {
     open(past, home)?.forget(&[past.live])?;
     Ok(Said::AllIsWell)
 }
 
-fn collect_all(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn collect_all(past: &Past, home: &str) -> Result<Said> {
     let found = collect(&mut open(past, home)?, Duration::ZERO)?;
     Ok(if found.stopped.is_empty() { Said::AllIsWell } else { Said::SomethingIsWrong })
 }
 
-fn repair(past: &Past, home: &str) -> Result<Said> {
+pub(crate) fn repair(past: &Past, home: &str) -> Result<Said> {
     let options = RepairOptions { reading: Reading::All, ..RepairOptions::default() };
     let place = Arc::new(past.world.place.clone());
     let (_, repaired) = past.world.repair(place, home, &options)?;

@@ -22,5 +22,8 @@ mod repaired;
 // Each command on each kind of object in each harm: nothing wrong, nothing live deleted.
 mod every_command;
 
+// A place marked as a replica, and its mark in each harm.
+mod marked;
+
 // A vault with every kind of object.
 mod past;

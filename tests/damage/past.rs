@@ -1,11 +1,14 @@
 //! A vault that has lived, and a host that knows all of it.
 //!
-//! It has a slot, packs of both types, merged and single runs, records of many kinds, bundles and a
-//! checkpoint. An older state of it and another vault lend what is replayed.
+//! It has a slot, packs of both types, merged and single runs, records of many kinds, one of them
+//! with a list too long for a record, bundles and a checkpoint. An older state of it and another
+//! vault lend what is replayed.
 
 use std::path::Path;
 use std::time::Duration;
 
+use format::Kind;
+use ledger::Draft;
 use places::{MemorySnapshot, ObjectName, Place};
 use strongroom::*;
 
@@ -43,7 +46,8 @@ impl Past {
             vault.hold(&ids[..1]).unwrap();
             vault.release(&ids[..1]).unwrap();
         }
-        vault.forget(&ids[1..2]).unwrap();
+        let often = std::iter::repeat_n(ids[1], 5000);
+        vault.ledger().append_one(Draft::on_snapshots(Kind::Forget, often)).unwrap();
         collect(&mut vault, Duration::from_secs(7 * 24 * 3600)).unwrap();
         back_up(&mut vault, &source, &world.clock()).unwrap();
         vault.ledger().write_bundles().unwrap();
@@ -114,9 +118,15 @@ fn kind(name: &ObjectName) -> &str {
 /// All single objects, some of those of which there are many.
 fn some_of_each_kind(names: &[ObjectName]) -> Vec<ObjectName> {
     let mut chosen = Vec::new();
-    for (folder, count) in
-        [("config", 1), ("keys", 1), ("packs", 6), ("index", 3), ("bundles", 1), ("checkpoints", 1)]
-    {
+    for (folder, count) in [
+        ("config", 1),
+        ("keys", 1),
+        ("packs", 6),
+        ("index", 3),
+        ("lists", 1),
+        ("bundles", 1),
+        ("checkpoints", 1),
+    ] {
         let of_kind = names.iter().filter(|name| kind(name) == folder);
         let before = chosen.len();
         chosen.extend(of_kind.take(count).cloned());

@@ -49,6 +49,8 @@ pub(crate) struct Counts {
     pub(crate) damaged: u64,
     pub(crate) crashes: u64,
     pub(crate) replicated: u64,
+    /// Chunks that compactions moved.
+    pub(crate) moved: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -64,6 +66,7 @@ impl std::ops::AddAssign for Counts {
         self.damaged += other.damaged;
         self.crashes += other.crashes;
         self.replicated += other.replicated;
+        self.moved += other.moved;
     }
 }
 

@@ -7,7 +7,7 @@ use places::{MemoryPlace, MemorySnapshot};
 use testkit::simulation::{Bucket, Dice, Part, Turns, Weather};
 use vault::Rules;
 
-use crate::actors::collector::{Collector, Patience};
+use crate::actors::collector::{Collector, Packs, Patience};
 use crate::actors::gremlin::{Gremlin, Vandal};
 use crate::actors::inspector::Inspector;
 use crate::actors::keeper::Keeper;
@@ -41,6 +41,7 @@ pub(crate) fn play(seed: u64, rules: Rules, cast: Cast) -> Ended {
     let mut roles = match cast {
         Cast::Drawn => drawn_cast(&mut dice),
         Cast::Crowded => crowded_cast(&mut dice),
+        Cast::Compacting => compacting_cast(&mut dice),
     };
     let turns = Arc::new(Turns::new(dice.split(), START, roles.len() + 1, TURNS_MAX));
     let bucket = Arc::new(Bucket::new(turns.clone(), &base.objects));
@@ -53,7 +54,9 @@ pub(crate) fn play(seed: u64, rules: Rules, cast: Cast) -> Ended {
     bucket.watch(Box::new(oracle));
     let (weather, homes) = match cast {
         Cast::Drawn => (weather(&mut dice), Homes::Any),
-        Cast::Crowded => (Weather { pause: 150, ..Weather::default() }, Homes::None),
+        Cast::Crowded | Cast::Compacting => {
+            (Weather { pause: 150, ..Weather::default() }, Homes::None)
+        }
     };
     let (turns_of, bucket_of, register_of) = (turns.clone(), bucket.clone(), register.clone());
     let stage =
@@ -86,6 +89,8 @@ pub(crate) enum Cast {
     Drawn,
     /// Writers of few contents beside hasty collectors: where most meets most.
     Crowded,
+    /// The same, and one of the collectors compacts.
+    Compacting,
 }
 
 fn crowded_cast(dice: &mut Dice) -> Vec<Role> {
@@ -95,7 +100,7 @@ fn crowded_cast(dice: &mut Dice) -> Vec<Role> {
         cast.push((Key::Writer(number), Box::new(BackupHost { contents })));
     }
     for number in 0..COLLECTORS {
-        let collector = Collector { patience: Patience::None };
+        let collector = Collector { patience: Patience::None, packs: Packs::Stay };
         cast.push((Key::Collector(number), Box::new(collector)));
     }
     cast.push((Key::Owner, Box::new(Keeper)));
@@ -104,6 +109,13 @@ fn crowded_cast(dice: &mut Dice) -> Vec<Role> {
         1 => cast.push((Key::Reader, Box::new(Gremlin))),
         _ => {}
     }
+    cast
+}
+
+fn compacting_cast(dice: &mut Dice) -> Vec<Role> {
+    let mut cast = crowded_cast(dice);
+    let collector = Collector { patience: Patience::None, packs: Packs::Compact };
+    cast.push((Key::Owner, Box::new(collector)));
     cast
 }
 
@@ -118,8 +130,12 @@ fn drawn_cast(dice: &mut Dice) -> Vec<Role> {
         cast.push((Key::Owner, writer()));
     }
     for number in 0..1 + dice.below(COLLECTORS as u64) as usize {
-        let collector = Collector { patience: Patience::Any };
+        let collector = Collector { patience: Patience::Any, packs: Packs::Stay };
         cast.push((Key::Collector(number), Box::new(collector)));
+    }
+    if dice.chance(1, 3) {
+        let collector = Collector { patience: Patience::Any, packs: Packs::Compact };
+        cast.push((Key::Owner, Box::new(collector)));
     }
     cast.push((Key::Owner, Box::new(Keeper)));
     if dice.chance(1, 2) {

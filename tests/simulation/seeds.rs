@@ -37,6 +37,7 @@ fn nothing_is_lost(span: u64) {
     }
     println!("{played} seeds: {total:?}");
     let much = total.commits > 2 * played && total.deleted > played && total.crashes > 0;
+    let much = much && total.moved > 0;
     assert!(played < 20 || much, "too little happened: {total:?}");
 }
 
@@ -105,6 +106,10 @@ fn crowded(seed: u64, rules: Rules) -> Option<String> {
     play(seed, rules, Cast::Crowded).broken
 }
 
+fn compacting(seed: u64, rules: Rules) -> Option<String> {
+    play(seed, rules, Cast::Compacting).broken
+}
+
 fn restored(seed: u64, rules: Rules) -> Option<String> {
     play_scene(seed, rules, Scene::Restored)
 }
@@ -131,5 +136,6 @@ each_rule! {
     without_pass_foreign_suspects_a_seed_finds_a_violation: PassForeignSuspects, 1, restored;
     without_pass_lost_a_seed_finds_a_violation: PassLost, 6, bereaved;
     without_collect_only_closed_a_seed_finds_a_violation: CollectOnlyClosed, 7, crowded;
+    without_mark_what_was_moved_a_seed_finds_a_violation: MarkWhatWasMoved, 25, compacting;
     without_stop_at_unreadable_a_seed_finds_a_violation: StopAtUnreadable, 0, damaged;
 }

@@ -16,7 +16,7 @@ use ledger::Draft;
 use testkit::simulation::{Bucket, Dice, Part, Turns, Weather};
 use vault::{CommitOutcome, Compression, Error, Result, Rules, Vault, WriteOptions, Writer};
 
-use crate::actors::collector::{Collector, Patience};
+use crate::actors::collector::{Collector, Packs, Patience};
 use crate::actors::gremlin::{flip, heal};
 use crate::actors::writer::draft;
 use crate::actors::{Actor, Homes, Host, Stage, inspector, keeper};
@@ -85,7 +85,7 @@ fn expect_done(turns: &Turns, ended: Result<()>) {
 
 fn collect(host: &mut Host) -> Result<()> {
     let mut vault = host.begin()?;
-    Collector { patience: Patience::None }.act(host, &mut vault)
+    Collector { patience: Patience::None, packs: Packs::Stay }.act(host, &mut vault)
 }
 
 struct Script<'a> {
@@ -171,7 +171,7 @@ impl Script<'_> {
     /// Another collection than the one that is held, from its beginning to its end.
     fn collect(&mut self) -> Result<()> {
         let (mut other, mut vault) = self.host(Key::Collector(1))?;
-        Collector { patience: Patience::None }.act(&mut other, &mut vault)
+        Collector { patience: Patience::None, packs: Packs::Stay }.act(&mut other, &mut vault)
     }
 
     fn host(&mut self, key: Key) -> Result<(Host, Vault)> {

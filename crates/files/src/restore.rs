@@ -85,7 +85,7 @@ pub fn restore(
     let sum = snapshot.descriptor.as_ref().map_or(u64::MAX, |d| d.counts.bytes);
     restorer.check_space(&opened.target, sum, opened.overwrite)?;
     mark.write(&opened)?;
-    let Opened { target, overwrite, is_created } = opened;
+    let Opened { target, overwrite, is_created, .. } = opened;
     let mut report = restorer.run(&target, overwrite)?;
     target.sync()?;
     if options.verify {

@@ -2,8 +2,8 @@
 //!
 //! A [`Forest`] grows the same tree from the same seed. [`look`] reads a tree with all that
 //! a file system says of it, so that two trees are equal only when a user would call them so.
-//! [`simulation`] is a world that one seed replays. [`seaweed`] starts real S3 servers, and
-//! [`proxy`] breaks what goes to them.
+//! [`simulation`] is a world that one seed replays; [`stopper`] stops a program at any of its
+//! changes to files. [`seaweed`] starts real S3 servers, and [`proxy`] breaks what goes to them.
 //! Nothing here knows how Strongroom stores anything.
 
 mod compare;
@@ -13,6 +13,8 @@ pub mod proxy;
 pub mod seaweed;
 mod signing;
 pub mod simulation;
+#[cfg(target_os = "linux")]
+pub mod stopper;
 
 pub use compare::{Seen, look};
 pub use forest::{Forest, Nastiness};

@@ -17,7 +17,7 @@ mod retire;
 mod suspicion;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 
 use crypto::{Digest, Header, Role, SessionId};
@@ -76,6 +76,7 @@ impl Vault {
             alone: lock.is_some(),
             times: StoredTimes::default(),
             listed: Listed::default(),
+            moved: HashSet::new(),
             found: Collection::default(),
         };
         work.clear_left_behind()?;
@@ -123,6 +124,8 @@ struct Work<'v> {
     alone: bool,
     times: StoredTimes,
     listed: Listed,
+    /// Packs whose live chunks this collection moved.
+    moved: HashSet<Digest>,
     found: Collection,
 }
 

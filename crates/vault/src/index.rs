@@ -457,6 +457,7 @@ fn may_be_passed_over(error: &Error) -> bool {
 }
 
 /// An index run that the ledger names.
+#[derive(Clone, Copy)]
 pub(crate) struct RunToRead {
     pub(crate) name: Digest,
     pub(crate) session: SessionId,

@@ -29,6 +29,8 @@ pub enum Rule {
     CollectOnlyClosed,
     /// A node that cannot be read stops the collection of its domain.
     StopAtUnreadable,
+    /// A pack whose chunks a compaction moved is condemned only when a mark finds it dead.
+    MarkWhatWasMoved,
 }
 
 /// Which rules hold.

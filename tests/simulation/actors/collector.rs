@@ -4,12 +4,23 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use vault::{CollectOptions, CollectProgress, Vault};
+use vault::{CollectOptions, CollectProgress, CompactOptions, Fraction, Vault};
 
 use super::{Actor, Host};
+use crate::oracle::lock;
 
 pub(crate) struct Collector {
     pub(crate) patience: Patience,
+    pub(crate) packs: Packs,
+}
+
+/// What becomes of packs of which something is needed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packs {
+    /// They stay.
+    Stay,
+    /// At times what is needed moves out of those that are half dead or many: an owner's work.
+    Compact,
 }
 
 /// How long things wait.
@@ -34,10 +45,24 @@ impl Actor for Collector {
             abandon_after: span().max(Duration::from_secs(3600)),
             broken_off_grace: span(),
             small_runs_max: 6,
+            compact: self.compact(host),
             ..CollectOptions::default()
         };
-        vault.collect(&options, &Silent, &AtomicBool::new(false))?;
+        let found = vault.collect(&options, &Silent, &AtomicBool::new(false))?;
+        let moved = found.compaction.map_or(0, |compaction| compaction.chunks);
+        lock(&host.register).counts.moved += moved;
         Ok(())
+    }
+}
+
+impl Collector {
+    fn compact(&self, host: &mut Host) -> Option<CompactOptions> {
+        if self.packs == Packs::Stay || host.dice.chance(1, 4) {
+            return None;
+        }
+        let max_live = *host.dice.pick(&[Fraction::HALF, Fraction::WHOLE])?;
+        let small_packs_max = *host.dice.pick(&[2, 8, 32])?;
+        Some(CompactOptions { max_live, small_packs_max, ..CompactOptions::default() })
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Opened {
     pub(crate) overwrite: Overwrite,
     /// Whether it was not there before this restore, or the one that this one goes on with.
     pub(crate) is_created: bool,
+    /// Whether this restore's mark is there already.
+    is_marked: bool,
 }
 
 impl Mark {
@@ -59,8 +61,10 @@ impl Mark {
         let path = path.as_os_str().as_bytes();
         let target = Target::open(path)?;
         let fail = |error| Error::system("reading", path, error);
-        let is_empty = read_names(target.root()).map_err(fail)?.is_empty();
-        let found = if is_empty { None } else { self.found(&target).map_err(fail)? };
+        let mut names = read_names(target.root()).map_err(fail)?;
+        let found = if names.is_empty() { None } else { self.found(&target).map_err(fail)? };
+        // A restore that was stopped as it began leaves its mark alone, whole or torn.
+        let is_empty = names.next().is_none_or(|name| name == MARK_NAME) && names.is_empty();
         let overwrite = match overwrite {
             Overwrite::Never if found.is_some() => Overwrite::Changed,
             Overwrite::Never if !is_empty => {
@@ -68,11 +72,16 @@ impl Mark {
             }
             other => other,
         };
-        Ok(Opened { target, overwrite, is_created: found == Some(Made::Yes) })
+        let is_created = found == Some(Made::Yes);
+        Ok(Opened { target, overwrite, is_created, is_marked: found.is_some() })
     }
 
-    /// Puts the mark down, in place of any other.
+    /// Puts the mark down, in place of any other. The one of the restore that this one goes on with
+    /// stays: without it no other may go on.
     pub(crate) fn write(&self, opened: &Opened) -> Result<()> {
+        if opened.is_marked {
+            return Ok(());
+        }
         let target = &opened.target;
         let mut text = self.0.clone();
         text.extend_from_slice(if opened.is_created { MADE } else { b"" });
@@ -85,7 +94,8 @@ impl Mark {
             let mode = Mode::RUSR | Mode::WUSR;
             let file = rustix::fs::openat(target.root(), MARK_NAME, flags, mode)?;
             rustix::io::write(&file, &text)?;
-            rustix::fs::fsync(&file)
+            rustix::fs::fsync(&file)?;
+            rustix::fs::fsync(target.root())
         };
         write().map_err(|error| Error::system("marking", target.path(), error))
     }

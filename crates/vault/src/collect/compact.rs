@@ -10,7 +10,7 @@
 mod plan;
 mod rewrite;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
 use crypto::{Digest, DomainId, SessionId};
@@ -99,7 +99,6 @@ impl Work<'_> {
     pub(super) fn compact(&mut self) -> Result<()> {
         let Some(options) = self.options.compact else { return Ok(()) };
         self.found.compaction = Some(Compaction::default());
-        let mut tried = HashSet::new();
         let (mut is_first, mut again) = (true, 0);
         while again < ROUNDS_MAX {
             let Some((ground, marked)) = self.mark_to_compact()? else {
@@ -109,7 +108,7 @@ impl Work<'_> {
             let moved = self.compaction().moved_bytes;
             let left = options.max_moved.map(|most| most.saturating_sub(moved));
             let options = CompactOptions { max_moved: left, ..options };
-            let mut selection = self.select(&marked, options, &tried);
+            let mut selection = self.select(&marked, options);
             if std::mem::take(&mut is_first) {
                 self.compaction().plan = selection.plan;
                 self.progress.planned(&selection.plan);
@@ -120,7 +119,7 @@ impl Work<'_> {
                 continue;
             };
             drop((ground, marked));
-            tried.extend(selection.packs.iter().map(|(name, _)| *name));
+            self.moved.extend(selection.packs.iter().map(|(name, _)| *name));
             for (domain, moving) in moving {
                 self.rewrite(domain, &moving)?;
             }
@@ -135,7 +134,7 @@ impl Work<'_> {
     /// Says what would be rewritten, when that is all that is asked for.
     pub(super) fn rehearse_compaction(&mut self, marked: &Marked) {
         let Some(options) = self.options.compact.filter(|_| self.is_rehearsal()) else { return };
-        let plan = self.select(marked, options, &HashSet::new()).plan;
+        let plan = self.select(marked, options).plan;
         self.progress.planned(&plan);
         self.found.compaction = Some(Compaction { plan, ..Compaction::default() });
     }
@@ -158,18 +157,13 @@ impl Work<'_> {
     }
 
     /// What is worth rewriting: whole packs of closed sessions, in domains that were marked.
-    fn select(
-        &self,
-        marked: &Marked,
-        options: CompactOptions,
-        tried: &HashSet<Digest>,
-    ) -> Selection {
+    fn select(&self, marked: &Marked, options: CompactOptions) -> Selection {
         let stops = marked.reach.stops();
         let may = |name: &Digest, used: &PackUse| {
             used.class == CopyClass::Candidate
                 && used.live_chunks > 0
                 && !stops.contains_key(&used.domain)
-                && !tried.contains(name)
+                && !self.moved.contains(name)
         };
         let used: Vec<_> = marked.used.iter().filter(|(name, used)| may(name, used)).collect();
         plan::select(&used, options, self.vault.full_stream_length())

@@ -18,7 +18,7 @@ use places::PutOptions;
 
 use super::{Lying, Work};
 use crate::home::SessionLock;
-use crate::index::{counts, fetch_run};
+use crate::index::{RunToRead, counts, each_run};
 use crate::{Error, ErrorKind, Result};
 
 /// A run of at most so many bytes is small.
@@ -83,21 +83,34 @@ impl Work<'_> {
     ) -> Result<Option<Run>> {
         let context = self.vault.index_context();
         let mut packs: BTreeMap<Digest, PackListing> = BTreeMap::new();
-        for (_, name, session) in runs {
+        let to_read = |(_, name, session): &(u64, Digest, SessionId)| RunToRead {
+            name: *name,
+            session: *session,
+            domain,
+        };
+        let runs: Vec<RunToRead> = runs.iter().map(to_read).collect();
+        let mut unreadable = false;
+        each_run(&context, &runs, |_, at, fetched| {
             self.go_on()?;
-            let run = match fetch_run(&context, name, domain) {
+            let run = match fetched {
                 Ok(run) => run,
                 Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-                Err(_) => return Ok(None),
+                Err(_) => {
+                    unreadable = true;
+                    return Ok(());
+                }
             };
             let ledger = self.vault.ledger();
-            let counting = run.packs.into_iter().filter(|pack| {
-                ledger.state().pack(&pack.name).is_some() && counts(ledger.state(), *session, pack)
-            });
+            let state = ledger.state();
+            let counting = run
+                .packs
+                .into_iter()
+                .filter(|pack| state.pack(&pack.name).is_some() && counts(state, at.session, pack));
             packs.extend(counting.map(|pack| (pack.name, pack)));
-        }
-        let few = packs.len() <= RUN_PACKS_MAX;
-        Ok(few.then(|| Run::new(packs.into_values().collect())))
+            Ok(())
+        })?;
+        let good = !unreadable && packs.len() <= RUN_PACKS_MAX;
+        Ok(good.then(|| Run::new(packs.into_values().collect())))
     }
 
     /// Stores the merged run and appends `merge`; `false` when another merged some of them first.

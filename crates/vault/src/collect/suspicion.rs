@@ -99,7 +99,8 @@ impl Work<'_> {
         let stopped = marked.reach.stops();
         let is_dead = |name: &Digest| {
             let used = marked.used.get(name)?;
-            (used.live_chunks == 0 && !stopped.contains_key(&used.domain)).then_some(*name)
+            let dead = self.is_dead(name, used) && !stopped.contains_key(&used.domain);
+            dead.then_some(*name)
         };
         let dead: Vec<Digest> = suspects.iter().filter_map(is_dead).collect();
         let dead = self.of_closed_sessions(dead)?;
@@ -183,6 +184,12 @@ impl Work<'_> {
         Ok(self.vault.ledger().state().newest_trouble() != ground.trouble)
     }
 
+    /// Whether a mark found nothing in a pack that a root needs.
+    fn is_dead(&self, name: &Digest, used: &PackUse) -> bool {
+        let trusted_blindly = !self.holds(Rule::MarkWhatWasMoved) && self.moved.contains(name);
+        used.live_chunks == 0 || trusted_blindly
+    }
+
     /// The packs that no root needs, as far as the first mark knows.
     fn look_dead(&mut self, ground: &Ground, marked: &Marked) -> Result<BTreeSet<Digest>> {
         let stopped = marked.reach.stops();
@@ -193,7 +200,7 @@ impl Work<'_> {
                 session.filter(|session| is_broken_off(session)).map(|session| session.last)
             };
             let dead = marked.used.iter().filter(|(name, used)| {
-                used.live_chunks == 0
+                self.is_dead(name, used)
                     && ground.candidates.contains(*name)
                     && !stopped.contains_key(&used.domain)
             });

@@ -1,10 +1,12 @@
 //! Reads the packs that are due, on all cores.
 //!
-//! Index runs are read again one after the other, and what they list is handed to the threads as
-//! it comes, so no more than one run and a pack's directory for each thread are held. A pack that
+//! Index runs are read again, a few side by side where the place answers slowly, and what they list
+//! is handed to the threads as it comes, so no more than these few runs and a pack's directory for
+//! each thread are held. A pack that
 //! is damaged is searched chunk by chunk for what can still be read, so that only what is really
 //! hurt is named.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +19,7 @@ use super::known::{KnownPacks, PackState};
 use super::plan::ReadTimes;
 use super::stream::{ReadPack, read_name, read_pack};
 use super::{Check, go_on, says_damage};
-use crate::index::{IndexContext, RunToRead, fetch_run};
+use crate::index::{IndexContext, RunToRead, each_run};
 use crate::reader::Reader;
 use crate::writer::lock;
 use crate::{Error, Result};
@@ -69,24 +71,28 @@ pub(super) fn read_due(
         known.find(name).is_some_and(|p| p.state == PackState::Due && p.run == Some(number))
     };
     let named = named_tasks(check, |pack| pack.run.is_none());
-    let wanted: Vec<bool> = {
-        let mut wanted = vec![false; runs.len()];
+    let (numbers, wanted): (BTreeSet<u32>, Vec<RunToRead>) = {
         let of_runs = check.known.iter().filter(|pack| pack.state == PackState::Due);
-        of_runs.filter_map(|pack| pack.run).for_each(|run| wanted[run as usize] = true);
-        wanted
+        let numbers: BTreeSet<u32> = of_runs.filter_map(|pack| pack.run).collect();
+        let wanted = numbers.iter().map(|number| runs[*number as usize]).collect();
+        (numbers, wanted)
     };
+    let mut numbers = numbers.into_iter();
     read_all(check, Some(reader), diary, |known, tasks| {
-        for (number, run) in runs.iter().enumerate().filter(|(number, _)| wanted[*number]) {
+        each_run(context, &wanted, |_, run, listed| {
+            let number = numbers.next();
             // It was readable before; what changed meanwhile the next verification names.
-            let Ok(listed) = fetch_run(context, &run.name, run.domain) else { continue };
-            for listing in listed.packs {
-                let is_due = due(&mut lock(known).known, &listing.name, number as u32);
+            for listing in listed.map_or_else(|_| Vec::new(), |listed| listed.packs) {
+                let is_due =
+                    number.is_some_and(|at| due(&mut lock(known).known, &listing.name, at));
                 if is_due && tasks.send(Task::Listed(Box::new(listing), run.domain)).is_err() {
-                    return;
+                    break;
                 }
             }
-        }
+            Ok(())
+        })?;
         let _ = named.into_iter().try_for_each(|task| tasks.send(task));
+        Ok(())
     })
 }
 
@@ -95,6 +101,7 @@ pub(super) fn read_due_names(check: &mut Check<'_>, diary: &dyn Diary) -> Result
     let named = named_tasks(check, |_| true);
     read_all(check, None, diary, |_, tasks| {
         let _ = named.into_iter().try_for_each(|task| tasks.send(task));
+        Ok(())
     })
 }
 
@@ -111,7 +118,7 @@ fn read_all(
     check: &mut Check<'_>,
     reader: Option<&Reader>,
     diary: &dyn Diary,
-    hand_out: impl FnOnce(&Mutex<&mut Check<'_>>, &Sender<Task>),
+    hand_out: impl FnOnce(&Mutex<&mut Check<'_>>, &Sender<Task>) -> Result<()>,
 ) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let (place, progress, cancel) = (check.components.place.clone(), check.progress, check.cancel);
@@ -141,9 +148,10 @@ fn read_all(
             scope.spawn(|| work(to_do));
         }
         drop(to_do);
-        hand_out(&check, &tasks);
+        let handed_out = hand_out(&check, &tasks);
         drop(tasks);
-    });
+        handed_out
+    })?;
     go_on(cancel)?;
     match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         Some(error) => Err(error),
