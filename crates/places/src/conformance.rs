@@ -1,7 +1,11 @@
 //! The contract of [`Place`] as a suite: a new place is finished when [`run`] passes.
 //!
 //! Each check gets an empty place of its own and panics with the point of the contract that is
-//! broken. Nothing here knows what kind of place it is looking at. DESIGN.md §4.
+//! broken. Nothing here knows what kind of place it is looking at; a place that claims to keep
+//! versions or locks is held to that too. DESIGN.md §4.
+
+mod locks;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
@@ -11,6 +15,7 @@ use bytes::Bytes;
 use crate::error::ErrorKind;
 use crate::name::{NamePrefix, ObjectName};
 use crate::place::{Place, Put, PutOptions};
+use crate::time::Time;
 
 /// Checks every point of the contract. `make` makes an empty place each time it is called.
 ///
@@ -26,6 +31,13 @@ pub fn run<P: Place>(make: impl Fn() -> P) {
     list_shows_exactly_what_is_there(&make());
     names_that_begin_alike_are_different(&make());
     a_deleted_name_is_free_again(&make());
+    abilities_are_claimed_as_they_are(&make());
+    if make().capabilities().versions {
+        versions::run(&make);
+    }
+    if make().capabilities().object_lock {
+        locks::run(&make);
+    }
 }
 
 fn what_was_put_can_be_read(place: &dyn Place) {
@@ -146,6 +158,20 @@ fn a_deleted_name_is_free_again(place: &dyn Place) {
     assert!(list(place, "", None).is_empty());
     put(place, "index/0", b"second", Put::Created);
     assert_eq!(get(place, "index/0"), "second");
+}
+
+fn abilities_are_claimed_as_they_are(place: &dyn Place) {
+    let claimed = place.capabilities();
+    assert_eq!(claimed.versions, place.versions().is_some(), "versions are reached if claimed");
+    assert_eq!(claimed.object_lock, place.retention().is_some(), "so are locks");
+    assert!(claimed.versions || !claimed.object_lock, "a lock holds a version");
+    if !claimed.object_lock {
+        let options = PutOptions { retain_until: Some(Time::EPOCH), ..PutOptions::default() };
+        let refused = place.put(&name("a"), Bytes::new(), &options);
+        let refused = refused.expect_err("a lock that cannot be kept is refused");
+        assert_eq!(refused.kind(), ErrorKind::Unsupported);
+        assert_eq!(stat(place, "a"), None, "a refused put leaves nothing");
+    }
 }
 
 const LARGE_BYTES: u32 = 5 << 20;

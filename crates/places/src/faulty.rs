@@ -13,12 +13,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::abilities::{
+    Retention, RetentionMode, Version, VersionId, VersionListing, Versions, cannot_retain,
+    keeps_no_versions,
+};
 use crate::error::{Error, Result};
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{Capabilities, Listing, Place, Put, PutOptions, Retention, Stat, Versions};
+use crate::place::{Capabilities, ListCost, Listing, Place, Put, PutOptions, Stat};
 use crate::recording::Verb;
 use crate::seed::Seeded;
-use crate::time::Clock;
+use crate::time::{Clock, Time};
 
 /// Fails as its script says.
 pub struct Faulty<P> {
@@ -152,6 +156,10 @@ impl<P: Place> Place for Faulty<P> {
         self.act(Verb::Get, name.as_str(), || self.inner.get(name, range))
     }
 
+    fn list_cost(&self) -> ListCost {
+        self.inner.list_cost()
+    }
+
     fn list(&self, prefix: &NamePrefix, start_after: Option<&ObjectName>) -> Result<Listing<'_>> {
         self.act(Verb::List, prefix.as_str(), || self.inner.list(prefix, start_after))
     }
@@ -177,15 +185,75 @@ impl<P: Place> Place for Faulty<P> {
     }
 
     fn retention(&self) -> Option<&dyn Retention> {
-        self.inner.retention()
+        self.inner.retention().is_some().then_some(self)
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        self.inner.versions()
+        self.inner.versions().is_some().then_some(self)
     }
 
     fn describe(&self) -> String {
         self.inner.describe()
+    }
+}
+
+impl<P: Place> Faulty<P> {
+    fn inner_retention(&self) -> Result<&dyn Retention> {
+        self.inner.retention().ok_or_else(|| cannot_retain(self.describe()))
+    }
+
+    fn inner_versions(&self) -> Result<&dyn Versions> {
+        self.inner.versions().ok_or_else(|| keeps_no_versions(self.describe()))
+    }
+}
+
+impl<P: Place> Retention for Faulty<P> {
+    fn extend_retention(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+        until: Time,
+        mode: RetentionMode,
+    ) -> Result<()> {
+        let inner = self.inner_retention()?;
+        let extend = || inner.extend_retention(name, version, until, mode);
+        self.act(Verb::Put, name.as_str(), extend)
+    }
+
+    fn retained_until(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+    ) -> Result<Option<Time>> {
+        let inner = self.inner_retention()?;
+        self.act(Verb::Stat, name.as_str(), || inner.retained_until(name, version))
+    }
+}
+
+impl<P: Place> Versions for Faulty<P> {
+    fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>> {
+        let inner = self.inner_versions()?;
+        self.act(Verb::List, prefix.as_str(), || inner.list_versions(prefix))
+    }
+
+    fn versions_of(&self, name: &ObjectName) -> Result<Vec<Version>> {
+        let inner = self.inner_versions()?;
+        self.act(Verb::List, name.as_str(), || inner.versions_of(name))
+    }
+
+    fn get_version(
+        &self,
+        name: &ObjectName,
+        version: &VersionId,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes> {
+        let inner = self.inner_versions()?;
+        self.act(Verb::Get, name.as_str(), || inner.get_version(name, version, range))
+    }
+
+    fn hide(&self, name: &ObjectName) -> Result<()> {
+        let inner = self.inner_versions()?;
+        self.act(Verb::Delete, name.as_str(), || inner.hide(name))
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Clones share one content, so that several clients can meet in it. Tests may look at all of it,
 //! damage single objects, and set it back to an earlier state: the storage an attacker controls.
+//! It can be made to keep versions, and to lock them until a time, as a bucket does.
+
+mod versions;
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
@@ -9,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::abilities::{Retention, RetentionMode, VersionId, Versions};
 use crate::error::{Error, Result};
 use crate::name::{NamePrefix, ObjectName};
 use crate::place::{
@@ -22,6 +26,16 @@ use crate::time::{Clock, SystemClock, Time};
 pub struct MemoryPlace {
     objects: Arc<Mutex<Objects>>,
     clock: Arc<dyn Clock>,
+    keeping: Keeping,
+}
+
+/// What a place in memory keeps beside the objects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    Nothing,
+    Versions,
+    /// Versions, and each of them until its time.
+    Locks,
 }
 
 impl MemoryPlace {
@@ -32,7 +46,20 @@ impl MemoryPlace {
 
     /// An empty place that stamps objects with `clock`'s time.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { objects: Arc::default(), clock }
+        Self { objects: Arc::default(), clock, keeping: Keeping::Nothing }
+    }
+
+    /// The same place, which keeps what is deleted or written over, as a versioned bucket does.
+    #[must_use]
+    pub fn keeping_versions(self) -> Self {
+        Self { keeping: Keeping::Versions, ..self }
+    }
+
+    /// The same place, which keeps versions and locks them by its clock, as a bucket with Object
+    /// Lock does.
+    #[must_use]
+    pub fn keeping_locks(self) -> Self {
+        Self { keeping: Keeping::Locks, ..self }
     }
 
     /// Changes an object's bytes as no client could. Its time stays.
@@ -41,10 +68,12 @@ impl MemoryPlace {
     /// When there is no such object: a test that damages nothing proves nothing.
     pub fn corrupt(&self, name: &ObjectName, change: impl FnOnce(&mut Vec<u8>)) {
         let mut objects = self.lock();
-        let stored = objects.get_mut(name).expect("the object to corrupt is there");
-        let mut bytes = stored.bytes.to_vec();
+        let versions = objects.get_mut(name).expect("the object to corrupt is there");
+        let newest = versions.last_mut().and_then(|version| version.bytes.as_mut());
+        let stored = newest.expect("the object to corrupt is not hidden");
+        let mut bytes = stored.to_vec();
         change(&mut bytes);
-        stored.bytes = bytes.into();
+        *stored = bytes.into();
     }
 
     /// Sets everything back to how it was at `snapshot`.
@@ -59,7 +88,9 @@ impl MemoryPlace {
 
     /// All names, in byte order.
     pub fn names(&self) -> Vec<ObjectName> {
-        self.lock().keys().cloned().collect()
+        let objects = self.lock();
+        let there = objects.iter().filter(|(_, versions)| newest(versions).is_some());
+        there.map(|(name, _)| name.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Objects> {
@@ -81,10 +112,11 @@ impl Default for MemoryPlace {
 impl Place for MemoryPlace {
     fn put(&self, name: &ObjectName, body: Bytes, options: &PutOptions) -> Result<Put> {
         check_size(name, &body)?;
-        refuse_retention(self, options)?;
-        let stored = Stored { bytes: body, stored_at: self.clock.now() };
+        if self.keeping != Keeping::Locks {
+            refuse_retention(self, options)?;
+        }
         let mut objects = self.lock();
-        if objects.contains_key(name) {
+        if current(&objects, name).is_some() {
             return Ok(Put::Exists);
         }
         if let Some(other) = conflict(&objects, name) {
@@ -94,13 +126,19 @@ impl Place for MemoryPlace {
                 reason: format!("{other} lies there, and neither may be the folder of the other"),
             });
         }
-        objects.insert(name.clone(), stored);
+        let versions = objects.entry(name.clone()).or_default();
+        versions.push(Stored {
+            id: next_id(versions),
+            bytes: Some(body),
+            stored_at: self.clock.now(),
+            retained: options.retain_until.map(|until| (until, options.retention_mode)),
+        });
         Ok(Put::Created)
     }
 
     fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes> {
-        let bytes = match self.lock().get(name) {
-            Some(stored) => stored.bytes.clone(),
+        let bytes = match current(&self.lock(), name) {
+            Some((bytes, _)) => bytes.clone(),
             None => return Err(self.not_found(name)),
         };
         let range = check_range(self, name, range, bytes.len() as u64)?;
@@ -122,29 +160,42 @@ impl Place for MemoryPlace {
             .lock()
             .range((from, Bound::Unbounded))
             .filter(|(name, _)| name.starts_with(prefix))
-            .map(|(name, stored)| Listed {
-                name: name.clone(),
-                size: stored.bytes.len() as u64,
-                stored_at: stored.stored_at,
+            .filter_map(|(name, versions)| {
+                let (bytes, stored_at) = newest(versions)?;
+                Some(Listed { name: name.clone(), size: bytes.len() as u64, stored_at })
             })
             .collect();
         Ok(Box::new(listed.into_iter().map(Ok)))
     }
 
     fn stat(&self, name: &ObjectName) -> Result<Option<Stat>> {
-        Ok(self
-            .lock()
-            .get(name)
-            .map(|stored| Stat { size: stored.bytes.len() as u64, stored_at: stored.stored_at }))
+        let objects = self.lock();
+        let there = current(&objects, name);
+        Ok(there.map(|(bytes, stored_at)| Stat { size: bytes.len() as u64, stored_at }))
     }
 
     fn delete(&self, name: &ObjectName) -> Result<()> {
-        self.lock().remove(name);
-        Ok(())
+        if self.keeping == Keeping::Nothing {
+            self.lock().remove(name);
+            return Ok(());
+        }
+        self.delete_version_kept(name)
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { if_absent: true, object_lock: false, versions: false }
+        Capabilities {
+            if_absent: true,
+            object_lock: self.keeping == Keeping::Locks,
+            versions: self.keeping != Keeping::Nothing,
+        }
+    }
+
+    fn retention(&self) -> Option<&dyn Retention> {
+        (self.keeping == Keeping::Locks).then_some(self)
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        (self.keeping != Keeping::Nothing).then_some(self)
     }
 
     fn describe(&self) -> String {
@@ -158,22 +209,44 @@ pub struct MemorySnapshot {
     objects: Objects,
 }
 
-type Objects = BTreeMap<ObjectName, Stored>;
+/// The versions of each name, the newest last; never none.
+type Objects = BTreeMap<ObjectName, Vec<Stored>>;
 
 #[derive(Clone, PartialEq, Eq)]
 struct Stored {
-    bytes: Bytes,
+    id: VersionId,
+    /// `None`: a delete marker.
+    bytes: Option<Bytes>,
     stored_at: Time,
+    retained: Option<(Time, RetentionMode)>,
+}
+
+/// What lies under a name, unless it is hidden.
+fn current<'a>(objects: &'a Objects, name: &ObjectName) -> Option<(&'a Bytes, Time)> {
+    newest(objects.get(name)?)
+}
+
+fn newest(versions: &[Stored]) -> Option<(&Bytes, Time)> {
+    let newest = versions.last()?;
+    Some((newest.bytes.as_ref()?, newest.stored_at))
+}
+
+/// Versions may be destroyed one by one, and no id may come again.
+fn next_id(versions: &[Stored]) -> VersionId {
+    let newest = versions.last().and_then(|version| version.id.as_str().parse::<u64>().ok());
+    VersionId::new((newest.unwrap_or_default() + 1).to_string())
 }
 
 /// An object that could not lie beside `name` in a folder: memory is as strict as other places.
 fn conflict(objects: &Objects, name: &ObjectName) -> Option<ObjectName> {
     let slashes = name.as_str().match_indices('/').map(|(index, _)| index);
     let above = slashes.map(|index| &name.as_str()[..index]);
-    let above = above.filter_map(|above| objects.get_key_value(above)).next();
+    let mut above = above.filter_map(|above| objects.get_key_value(above));
+    let above = above.find(|(_, versions)| newest(versions).is_some());
     let folder = format!("{name}/");
     let below = objects.range::<str, _>((Bound::Included(folder.as_str()), Bound::Unbounded));
-    let below = below.take(1).find(|(other, _)| other.as_str().starts_with(&folder));
+    let mut below = below.take_while(|(other, _)| other.as_str().starts_with(&folder));
+    let below = below.find(|(_, versions)| newest(versions).is_some());
     above.or(below).map(|(other, _)| other.clone())
 }
 
@@ -181,10 +254,54 @@ fn conflict(objects: &Objects, name: &ObjectName) -> Option<ObjectName> {
 mod tests {
     use super::*;
     use crate::conformance;
+    use crate::error::ErrorKind::Denied;
 
     #[test]
     fn memory_keeps_the_contract() {
         conformance::run(MemoryPlace::new);
+    }
+
+    #[test]
+    fn memory_that_keeps_versions_or_locks_keeps_their_contract() {
+        conformance::run(|| MemoryPlace::new().keeping_versions());
+        conformance::run(|| MemoryPlace::new().keeping_locks());
+    }
+
+    #[test]
+    fn no_wrapper_drops_an_ability() {
+        use crate::{Fault, Faulty, Rates, ReadOnly, Recording, RetryPolicy, Retrying, Throttled};
+        let memory = || MemoryPlace::new().keeping_locks();
+        let clock = || Arc::new(SystemClock);
+        conformance::run(|| Recording::new(memory()));
+        conformance::run(|| Retrying::new(memory(), RetryPolicy::default(), clock(), 1));
+        conformance::run(|| Throttled::new(memory(), Rates::default(), clock()));
+        conformance::run(|| Faulty::scripted(memory(), clock(), |_| Fault::None));
+        conformance::run(|| Arc::new(Box::new(memory())));
+        let read_only = ReadOnly::new(memory());
+        assert!(read_only.versions().is_some() && read_only.retention().is_some());
+        let plain = ReadOnly::new(MemoryPlace::new());
+        assert!(plain.versions().is_none() && plain.retention().is_none());
+    }
+
+    #[test]
+    fn a_locked_version_outlives_whoever_has_the_credentials() {
+        let clock = crate::ManualClock::default();
+        let place = MemoryPlace::with_clock(Arc::new(clock.clone())).keeping_locks();
+        let name = ObjectName::parse("packs/0").unwrap();
+        let options = PutOptions { retain_until: Some(Time::from_millis(9)), ..Default::default() };
+        let _ = place.put(&name, Bytes::from_static(b"right"), &options).unwrap();
+        place.overwrite(&name, "wrong");
+        place.hide(&name).unwrap();
+
+        let versions = place.versions_of(&name).unwrap();
+        assert_eq!(versions.len(), 3);
+        assert!(place.destroy(&name, &versions[0].id).is_ok());
+        assert!(place.destroy(&name, &versions[1].id).is_ok());
+        assert_eq!(place.destroy(&name, &versions[2].id).unwrap_err().kind(), Denied);
+        assert_eq!(place.get(&name, None).unwrap(), "right");
+        clock.set(Time::from_millis(9));
+        assert!(place.destroy(&name, &versions[2].id).is_ok());
+        assert!(place.versions_of(&name).unwrap().is_empty());
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //! The prose on the trait is the contract; [`conformance`](crate::conformance) checks it.
 //! DESIGN.md §4.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::abilities::{Retention, RetentionMode, Versions, cannot_retain};
 use crate::error::{Error, Result};
 use crate::name::{NamePrefix, ObjectName};
 use crate::time::Time;
@@ -85,7 +85,8 @@ pub trait Place: Send + Sync {
     /// `Corrupt`, `Unavailable`, `Denied`.
     fn stat(&self, name: &ObjectName) -> Result<Option<Stat>>;
 
-    /// Removes an object; removing what is absent is fine. A power cut may bring it back.
+    /// Removes an object; removing what is absent is fine. A power cut may bring it back. Where
+    /// versions are kept, this only hides the object: the place's own rules say when its bytes go.
     ///
     /// # Errors
     /// `Denied` (also while it is retained), `Unavailable`, `Corrupt`.
@@ -134,6 +135,8 @@ pub type Listing<'a> = Box<dyn Iterator<Item = Result<Listed>> + Send + 'a>;
 pub struct PutOptions {
     /// Until when nobody may delete it. Only where [`Capabilities::object_lock`] holds.
     pub retain_until: Option<Time>,
+    /// Who may end that earlier; without a time it means nothing.
+    pub retention_mode: RetentionMode,
 }
 
 /// How a put ended.
@@ -193,91 +196,6 @@ pub struct Capabilities {
     pub object_lock: bool,
     /// Overwritten and deleted objects can be read back.
     pub versions: bool,
-}
-
-/// Keeps objects until a time, whatever credentials ask for their removal.
-pub trait Retention: Send + Sync {
-    /// Keeps the object at least until `until`; never shortens what holds already.
-    ///
-    /// # Errors
-    /// `NotFound`, `Denied`, `Unavailable`.
-    fn extend_retention(&self, name: &ObjectName, until: Time) -> Result<()>;
-
-    /// Until when the object is kept, `None` when nothing keeps it.
-    ///
-    /// # Errors
-    /// `NotFound`, `Denied`, `Unavailable`.
-    fn retained_until(&self, name: &ObjectName) -> Result<Option<Time>>;
-}
-
-/// Reads what overwriting and deleting left behind.
-pub trait Versions: Send + Sync {
-    /// Walks every version of every object below `prefix`; those of one name newest first.
-    ///
-    /// # Errors
-    /// `Unavailable` and `Denied`, at once or in the walk.
-    fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>>;
-
-    /// Like [`Place::get`], of one version.
-    ///
-    /// # Errors
-    /// As [`Place::get`]; `NotFound` for a delete marker.
-    fn get_version(
-        &self,
-        name: &ObjectName,
-        version: &VersionId,
-        range: Option<Range<u64>>,
-    ) -> Result<Bytes>;
-}
-
-/// What a [`Versions::list_versions`] returns.
-pub type VersionListing<'a> = Box<dyn Iterator<Item = Result<Version>> + Send + 'a>;
-
-/// One version of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// The object's name.
-    pub name: ObjectName,
-    /// Which version of it.
-    pub id: VersionId,
-    /// When it was stored, by the place's clock.
-    pub stored_at: Time,
-    /// What lies there.
-    pub content: VersionContent,
-}
-
-/// What a version is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionContent {
-    /// Bytes that can be read.
-    Object {
-        /// How many.
-        size: u64,
-    },
-    /// The mark that a deletion left.
-    DeleteMarker,
-}
-
-/// Names a version, in the place's own words.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct VersionId(String);
-
-impl VersionId {
-    /// Takes the place's own words.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self(id.into())
-    }
-
-    /// The place's own words.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for VersionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 macro_rules! place_by_reference {
@@ -357,10 +275,7 @@ pub(crate) fn check_size(name: &ObjectName, body: &Bytes) -> Result<()> {
 pub(crate) fn refuse_retention(place: &dyn Place, options: &PutOptions) -> Result<()> {
     match options.retain_until {
         None => Ok(()),
-        Some(_) => Err(Error::Unsupported {
-            place: place.describe(),
-            what: "keep objects until a time".into(),
-        }),
+        Some(_) => Err(cannot_retain(place.describe())),
     }
 }
 

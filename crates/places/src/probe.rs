@@ -80,11 +80,14 @@ fn at_once(put: impl Fn(usize) -> Result<Put> + Sync) -> Vec<Result<Put>> {
 const RACERS: usize = 8;
 const ROUNDS: usize = 4;
 
+/// What the names of probes begin with.
+pub(crate) const PROBES: &str = "probe/";
+
 fn probe_name(entropy: &mut dyn FnMut(&mut [u8])) -> ObjectName {
     let mut random = [0; 16];
     entropy(&mut random);
     let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    ObjectName::parse(&format!("probe/{hex}")).expect("hexadecimal digits are allowed in names")
+    ObjectName::parse(&format!("{PROBES}{hex}")).expect("hexadecimal digits are allowed in names")
 }
 
 fn body_of(racer: usize, body: &[u8; 32]) -> Bytes {

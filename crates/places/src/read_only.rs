@@ -1,17 +1,21 @@
 //! A place that changes nothing: puts and deletes are denied, reads pass through.
 //!
-//! For readers, auditors and drills, so that a mistake above cannot reach the objects. Retention is
-//! hidden too, because extending it is a change. Wraps any [`Place`].
+//! For readers, auditors and drills, so that a mistake above cannot reach the objects. How long
+//! objects are kept and what versions there are can be read; extending and hiding are denied.
+//! Wraps any [`Place`].
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::abilities::{
+    Retention, RetentionMode, Version, VersionId, VersionListing, Versions, cannot_retain,
+    keeps_no_versions,
+};
 use crate::error::{Error, Result};
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{
-    Capabilities, ListCost, Listing, Place, Put, PutOptions, Start, Stat, Versions,
-};
+use crate::place::{Capabilities, ListCost, Listing, Place, Put, PutOptions, Start, Stat};
+use crate::time::Time;
 
 /// Denies every change.
 #[derive(Clone, Debug)]
@@ -80,12 +84,66 @@ impl<P: Place> Place for ReadOnly<P> {
         self.inner.puts_at_once()
     }
 
+    fn retention(&self) -> Option<&dyn Retention> {
+        self.inner.retention().is_some().then_some(self)
+    }
+
     fn versions(&self) -> Option<&dyn Versions> {
-        self.inner.versions()
+        self.inner.versions().is_some().then_some(self)
     }
 
     fn describe(&self) -> String {
         self.inner.describe()
+    }
+}
+
+impl<P: Place> ReadOnly<P> {
+    fn inner_versions(&self) -> Result<&dyn Versions> {
+        self.inner.versions().ok_or_else(|| keeps_no_versions(self.describe()))
+    }
+}
+
+impl<P: Place> Retention for ReadOnly<P> {
+    fn extend_retention(
+        &self,
+        name: &ObjectName,
+        _version: Option<&VersionId>,
+        _until: Time,
+        _mode: RetentionMode,
+    ) -> Result<()> {
+        Err(self.denied(name))
+    }
+
+    fn retained_until(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+    ) -> Result<Option<Time>> {
+        let inner = self.inner.retention().ok_or_else(|| cannot_retain(self.describe()))?;
+        inner.retained_until(name, version)
+    }
+}
+
+impl<P: Place> Versions for ReadOnly<P> {
+    fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>> {
+        self.inner_versions()?.list_versions(prefix)
+    }
+
+    fn versions_of(&self, name: &ObjectName) -> Result<Vec<Version>> {
+        self.inner_versions()?.versions_of(name)
+    }
+
+    fn get_version(
+        &self,
+        name: &ObjectName,
+        version: &VersionId,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes> {
+        self.inner_versions()?.get_version(name, version, range)
+    }
+
+    fn hide(&self, name: &ObjectName) -> Result<()> {
+        Err(self.denied(name))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Tests state costs as counts of verbs and bytes ("an unchanged tree writes two records"), and a
 //! log shows the order of calls. Counting happens when a call ends; a listing counts once, however
-//! long it is. Wraps any [`Place`]; share it through an `Arc` to look while it is in use.
+//! long it is. Calls about retention and versions count as the verb that a service bills them as.
+//! Wraps any [`Place`]; share it through an `Arc` to look while it is in use.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,11 +11,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::abilities::{
+    Retention, RetentionMode, Version, VersionId, VersionListing, Versions, cannot_retain,
+    keeps_no_versions,
+};
 use crate::error::{ErrorKind, Result};
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{
-    Capabilities, ListCost, Listing, Place, Put, PutOptions, Retention, Start, Stat, Versions,
-};
+use crate::place::{Capabilities, ListCost, Listing, Place, Put, PutOptions, Start, Stat};
+use crate::time::Time;
 
 /// Counts and logs every call.
 pub struct Recording<P> {
@@ -127,11 +131,11 @@ impl<P: Place> Place for Recording<P> {
     }
 
     fn retention(&self) -> Option<&dyn Retention> {
-        self.inner.retention()
+        self.inner.retention().is_some().then_some(self)
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        self.inner.versions()
+        self.inner.versions().is_some().then_some(self)
     }
 
     fn describe(&self) -> String {
@@ -139,18 +143,83 @@ impl<P: Place> Place for Recording<P> {
     }
 }
 
+impl<P: Place> Recording<P> {
+    fn inner_retention(&self) -> Result<&dyn Retention> {
+        self.inner.retention().ok_or_else(|| cannot_retain(self.describe()))
+    }
+
+    fn inner_versions(&self) -> Result<&dyn Versions> {
+        self.inner.versions().ok_or_else(|| keeps_no_versions(self.describe()))
+    }
+}
+
+impl<P: Place> Retention for Recording<P> {
+    fn extend_retention(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+        until: Time,
+        mode: RetentionMode,
+    ) -> Result<()> {
+        let result = self.inner_retention()?.extend_retention(name, version, until, mode);
+        self.note(Verb::Put, name.as_str(), 0, &result);
+        result
+    }
+
+    fn retained_until(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+    ) -> Result<Option<Time>> {
+        let result = self.inner_retention()?.retained_until(name, version);
+        self.note(Verb::Stat, name.as_str(), 0, &result);
+        result
+    }
+}
+
+impl<P: Place> Versions for Recording<P> {
+    fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>> {
+        let result = self.inner_versions()?.list_versions(prefix);
+        self.note(Verb::List, prefix.as_str(), 0, &result);
+        result
+    }
+
+    fn versions_of(&self, name: &ObjectName) -> Result<Vec<Version>> {
+        let result = self.inner_versions()?.versions_of(name);
+        self.note(Verb::List, name.as_str(), 0, &result);
+        result
+    }
+
+    fn get_version(
+        &self,
+        name: &ObjectName,
+        version: &VersionId,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes> {
+        let result = self.inner_versions()?.get_version(name, version, range);
+        self.note(Verb::Get, name.as_str(), result.as_ref().map_or(0, Bytes::len), &result);
+        result
+    }
+
+    fn hide(&self, name: &ObjectName) -> Result<()> {
+        let result = self.inner_versions()?.hide(name);
+        self.note(Verb::Delete, name.as_str(), 0, &result);
+        result
+    }
+}
+
 /// What can be asked of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {
-    /// [`Place::put`]
+    /// [`Place::put`], and [`Retention::extend_retention`] without bytes.
     Put,
-    /// [`Place::get`]
+    /// [`Place::get`] and [`Versions::get_version`]
     Get,
-    /// [`Place::list`]
+    /// [`Place::list`], [`Versions::list_versions`] and [`Versions::versions_of`]
     List,
-    /// [`Place::stat`]
+    /// [`Place::stat`] and [`Retention::retained_until`]
     Stat,
-    /// [`Place::delete`]
+    /// [`Place::delete`] and [`Versions::hide`]
     Delete,
 }
 

@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::abilities::{
+    Retention, RetentionMode, Version, VersionId, VersionListing, Versions, cannot_retain,
+    keeps_no_versions,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{
-    Capabilities, ListCost, Listed, Listing, Place, Put, PutOptions, Retention, Start, Stat,
-    Versions,
-};
+use crate::place::{Capabilities, ListCost, Listed, Listing, Place, Put, PutOptions, Start, Stat};
 use crate::seed::Seeded;
 use crate::time::{Clock, Time};
 
@@ -212,7 +213,7 @@ impl<P: Place> Place for Retrying<P> {
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        self.inner.versions()
+        self.inner.versions().is_some().then_some(self)
     }
 
     fn describe(&self) -> String {
@@ -221,21 +222,55 @@ impl<P: Place> Place for Retrying<P> {
 }
 
 impl<P: Place> Retention for Retrying<P> {
-    fn extend_retention(&self, name: &ObjectName, until: Time) -> Result<()> {
-        self.retry(|| self.inner_retention()?.extend_retention(name, until))
+    fn extend_retention(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+        until: Time,
+        mode: RetentionMode,
+    ) -> Result<()> {
+        self.retry(|| self.inner_retention()?.extend_retention(name, version, until, mode))
     }
 
-    fn retained_until(&self, name: &ObjectName) -> Result<Option<Time>> {
-        self.retry(|| self.inner_retention()?.retained_until(name))
+    fn retained_until(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+    ) -> Result<Option<Time>> {
+        self.retry(|| self.inner_retention()?.retained_until(name, version))
+    }
+}
+
+impl<P: Place> Versions for Retrying<P> {
+    fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>> {
+        self.retry(|| self.inner_versions()?.list_versions(prefix))
+    }
+
+    fn versions_of(&self, name: &ObjectName) -> Result<Vec<Version>> {
+        self.retry(|| self.inner_versions()?.versions_of(name))
+    }
+
+    fn get_version(
+        &self,
+        name: &ObjectName,
+        version: &VersionId,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes> {
+        self.retry(|| self.inner_versions()?.get_version(name, version, range.clone()))
+    }
+
+    fn hide(&self, name: &ObjectName) -> Result<()> {
+        self.retry(|| self.inner_versions()?.hide(name))
     }
 }
 
 impl<P: Place> Retrying<P> {
     fn inner_retention(&self) -> Result<&dyn Retention> {
-        self.inner.retention().ok_or_else(|| Error::Unsupported {
-            place: self.describe(),
-            what: "keep objects until a time".into(),
-        })
+        self.inner.retention().ok_or_else(|| cannot_retain(self.describe()))
+    }
+
+    fn inner_versions(&self) -> Result<&dyn Versions> {
+        self.inner.versions().ok_or_else(|| keeps_no_versions(self.describe()))
     }
 }
 

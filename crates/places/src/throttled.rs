@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::abilities::{
+    Retention, Version, VersionId, VersionListing, Versions, keeps_no_versions,
+};
 use crate::error::Result;
 use crate::name::{NamePrefix, ObjectName};
-use crate::place::{
-    Capabilities, ListCost, Listing, Place, Put, PutOptions, Retention, Start, Stat, Versions,
-};
+use crate::place::{Capabilities, ListCost, Listing, Place, Put, PutOptions, Start, Stat};
 use crate::time::Clock;
 
 /// Keeps to rates.
@@ -111,11 +112,42 @@ impl<P: Place> Place for Throttled<P> {
     }
 
     fn versions(&self) -> Option<&dyn Versions> {
-        self.inner.versions()
+        self.inner.versions().is_some().then_some(self)
     }
 
     fn describe(&self) -> String {
         self.inner.describe()
+    }
+}
+
+impl<P: Place> Throttled<P> {
+    fn inner_versions(&self) -> Result<&dyn Versions> {
+        self.inner.versions().ok_or_else(|| keeps_no_versions(self.describe()))
+    }
+}
+
+impl<P: Place> Versions for Throttled<P> {
+    fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>> {
+        self.inner_versions()?.list_versions(prefix)
+    }
+
+    fn versions_of(&self, name: &ObjectName) -> Result<Vec<Version>> {
+        self.inner_versions()?.versions_of(name)
+    }
+
+    fn get_version(
+        &self,
+        name: &ObjectName,
+        version: &VersionId,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes> {
+        let bytes = self.inner_versions()?.get_version(name, version, range)?;
+        self.wait(&self.download, bytes.len());
+        Ok(bytes)
+    }
+
+    fn hide(&self, name: &ObjectName) -> Result<()> {
+        self.inner_versions()?.hide(name)
     }
 }
 

@@ -19,7 +19,7 @@ mod transport;
 mod versions;
 
 pub use options::{
-    CONNECTIONS_DEFAULT, Credentials, LockMode, MULTIPART_ABOVE_BYTES, PART_BYTES, PlainHttp,
+    CONNECTIONS_DEFAULT, Credentials, MULTIPART_ABOVE_BYTES, PART_BYTES, PlainHttp,
     S3Options,
 };
 pub use place::S3Place;

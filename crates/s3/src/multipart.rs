@@ -7,24 +7,24 @@
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
-use places::{ObjectName, Put, Time};
+use places::{ObjectName, Put, PutOptions};
 use tokio::task::JoinSet;
 
 use crate::client::within;
 use crate::errors::Fault;
-use crate::place::S3Place;
+use crate::place::{S3Place, lock_mode};
 
 /// Puts `body` in parts.
 pub(crate) fn put(
     place: &S3Place,
     name: &ObjectName,
     body: Bytes,
-    until: Option<Time>,
+    options: &PutOptions,
 ) -> Result<Put, Fault> {
     let client = &place.client;
     let upload = Upload { place, key: client.key(name) };
     client.block_on(async {
-        let id = upload.begin(until).await?;
+        let id = upload.begin(options).await?;
         let ended = async {
             let parts = upload.put_parts(&id, &body).await?;
             upload.complete(&id, parts).await
@@ -44,15 +44,15 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn begin(&self, until: Option<Time>) -> Result<String, Fault> {
+    async fn begin(&self, options: &PutOptions) -> Result<String, Fault> {
         let client = &self.place.client;
         let request = client
             .sdk
             .create_multipart_upload()
             .bucket(&client.bucket)
             .key(&self.key)
-            .set_object_lock_mode(until.map(|_| self.place.lock()))
-            .set_object_lock_retain_until_date(until.map(S3Place::date));
+            .set_object_lock_mode(lock_mode(options))
+            .set_object_lock_retain_until_date(options.retain_until.map(S3Place::date));
         let begun = client.ask(0, request.send()).await?;
         let nameless = || Fault::Lost { reason: "an upload was begun without a name".to_owned() };
         begun.upload_id.ok_or_else(nameless)

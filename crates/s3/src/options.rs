@@ -20,8 +20,6 @@ pub struct S3Options {
     pub certificates: Option<Bytes>,
     /// Where requests may go without TLS.
     pub plain_http: PlainHttp,
-    /// How firmly objects are kept that are put with a time to keep them until.
-    pub lock_mode: LockMode,
     /// Objects with more bytes go up in parts.
     pub multipart_above_bytes: u64,
     /// How many bytes a part has, the last one aside. S3 takes no less than 5 MiB.
@@ -51,7 +49,6 @@ impl Default for S3Options {
             connections: CONNECTIONS_DEFAULT,
             certificates: None,
             plain_http: PlainHttp::default(),
-            lock_mode: LockMode::default(),
             multipart_above_bytes: MULTIPART_ABOVE_BYTES,
             part_bytes: PART_BYTES,
             list_page: LIST_PAGE,
@@ -96,14 +93,4 @@ pub enum PlainHttp {
     Loopback,
     /// Everywhere: whoever listens learns names, sizes and times, and can disturb.
     Anywhere,
-}
-
-/// How firmly an object is kept until its time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LockMode {
-    /// Credentials with a special permission can lift it.
-    #[default]
-    Governance,
-    /// Nobody can lift it, the account's owner neither.
-    Compliance,
 }

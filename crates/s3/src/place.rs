@@ -15,14 +15,14 @@ use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled, ObjectLockMod
 use bytes::Bytes;
 use places::{
     Capabilities, Error, Listing, NamePrefix, OBJECT_BYTES_MAX, ObjectName, Place, Put, PutOptions,
-    RequestCounts, Result, Retention, S3Url, Start, Stat, Time, VersionId, Versions,
+    RequestCounts, Result, Retention, RetentionMode, S3Url, Start, Stat, Time, VersionId, Versions,
 };
 
 use crate::client::{Client, within};
 use crate::errors::Fault;
 use crate::list::Pages;
 use crate::multipart;
-use crate::options::{LockMode, S3Options};
+use crate::options::S3Options;
 
 /// A prefix of keys in a bucket.
 ///
@@ -107,13 +107,6 @@ impl S3Place {
     /// Until when, as S3 takes it: in whole seconds, never too early.
     pub(crate) fn date(until: Time) -> DateTime {
         DateTime::from_secs(until.as_millis().div_euclid(1000).saturating_add(1))
-    }
-
-    pub(crate) fn lock(&self) -> ObjectLockMode {
-        match self.options.lock_mode {
-            LockMode::Governance => ObjectLockMode::Governance,
-            LockMode::Compliance => ObjectLockMode::Compliance,
-        }
     }
 
     /// Reads an object or a version of it.
@@ -263,7 +256,12 @@ impl S3Place {
         }
     }
 
-    fn put_whole(&self, name: &ObjectName, body: Bytes, until: Option<Time>) -> Result<Put, Fault> {
+    fn put_whole(
+        &self,
+        name: &ObjectName,
+        body: Bytes,
+        options: &PutOptions,
+    ) -> Result<Put, Fault> {
         let (client, length) = (&self.client, body.len() as u64);
         let request = client
             .sdk
@@ -271,10 +269,22 @@ impl S3Place {
             .bucket(&client.bucket)
             .key(client.key(name))
             .if_none_match("*")
-            .set_object_lock_mode(until.map(|_| self.lock()))
-            .set_object_lock_retain_until_date(until.map(Self::date))
+            .set_object_lock_mode(lock_mode(options))
+            .set_object_lock_retain_until_date(options.retain_until.map(Self::date))
             .body(ByteStream::from(body));
         client.call(length, request.send()).map(|_| Put::Created)
+    }
+
+    /// Deletes an object; where versions are kept, a service only marks it.
+    pub(crate) fn put_delete_marker(&self, name: &ObjectName) -> Result<()> {
+        let client = &self.client;
+        let request =
+            client.sdk.delete_object().bucket(&client.bucket).key(client.key(name)).send();
+        match client.call(0, request) {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.is_absent() => Ok(()),
+            Err(fault) => Err(self.error(fault, name.as_str())),
+        }
     }
 
     fn out_of_range(&self, name: &ObjectName, range: &Range<u64>, size: u64) -> Error {
@@ -302,16 +312,15 @@ impl Place for S3Place {
         if size > OBJECT_BYTES_MAX {
             return Err(Error::TooLarge { object: name.clone(), size, limit: OBJECT_BYTES_MAX });
         }
-        let until = options.retain_until;
-        if until.is_some() && !self.found().object_lock {
+        if options.retain_until.is_some() && !self.found().object_lock {
             return Err(Error::Unsupported {
                 place: self.describe(),
                 what: "keep objects until a time: its bucket has no Object Lock".into(),
             });
         }
         let ended = match size > self.options.multipart_above_bytes {
-            true => multipart::put(self, name, body, until),
-            false => self.put_whole(name, body, until),
+            true => multipart::put(self, name, body, options),
+            false => self.put_whole(name, body, options),
         };
         match ended {
             Ok(put) => {
@@ -351,14 +360,10 @@ impl Place for S3Place {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<()> {
-        let client = &self.client;
-        let request =
-            client.sdk.delete_object().bucket(&client.bucket).key(client.key(name)).send();
-        match client.call(0, request) {
-            Ok(_) => Ok(()),
-            Err(fault) if fault.is_absent() => Ok(()),
-            Err(fault) => Err(self.error(fault, name.as_str())),
+        if self.found().object_lock {
+            self.refuse_locked(name)?;
         }
+        self.put_delete_marker(name)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -394,6 +399,14 @@ enum Fetched {
     },
     /// The range lies beyond the object, or the object beyond all objects.
     Beyond,
+}
+
+/// How firmly an object is locked that is put with these options, if it is.
+pub(crate) fn lock_mode(options: &PutOptions) -> Option<ObjectLockMode> {
+    options.retain_until.map(|_| match options.retention_mode {
+        RetentionMode::Governance => ObjectLockMode::Governance,
+        RetentionMode::Compliance => ObjectLockMode::Compliance,
+    })
 }
 
 /// The time of a service, the epoch where it tells none.

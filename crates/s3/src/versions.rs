@@ -15,15 +15,14 @@ use crate::place::{S3Place, time};
 
 impl Versions for S3Place {
     fn list_versions(&self, prefix: &NamePrefix) -> Result<VersionListing<'_>> {
-        let mut walk = Walk {
-            place: self,
-            prefix: prefix.clone(),
-            page: VecDeque::new(),
-            marker: None,
-            is_over: false,
-        };
-        walk.turn()?;
-        Ok(Box::new(walk))
+        let keys = self.client.key_prefix(prefix);
+        Ok(Box::new(Walk::first(self, keys, prefix.as_str())?))
+    }
+
+    fn versions_of(&self, name: &ObjectName) -> Result<Vec<Version>> {
+        let walk = Walk::first(self, self.client.key(name), name.as_str())?;
+        // Longer keys begin alike.
+        walk.filter(|met| met.as_ref().map_or(true, |version| version.name == *name)).collect()
     }
 
     fn get_version(
@@ -34,18 +33,33 @@ impl Versions for S3Place {
     ) -> Result<Bytes> {
         self.read(name, Some(version), range)
     }
+
+    fn hide(&self, name: &ObjectName) -> Result<()> {
+        self.put_delete_marker(name)
+    }
 }
 
 struct Walk<'a> {
     place: &'a S3Place,
-    prefix: NamePrefix,
+    /// What the keys begin with.
+    keys: String,
+    /// What errors say was asked for.
+    subject: String,
     page: VecDeque<Version>,
     /// The last key and version of the page before.
     marker: Option<(String, Option<String>)>,
     is_over: bool,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn first(place: &'a S3Place, keys: String, subject: &str) -> Result<Self> {
+        let page = VecDeque::new();
+        let subject = subject.to_owned();
+        let mut walk = Self { place, keys, subject, page, marker: None, is_over: false };
+        walk.turn()?;
+        Ok(walk)
+    }
+
     fn turn(&mut self) -> Result<()> {
         let client = &self.place.client;
         let (key, version) = self.marker.clone().unzip();
@@ -53,12 +67,12 @@ impl Walk<'_> {
             .sdk
             .list_object_versions()
             .bucket(&client.bucket)
-            .prefix(client.key_prefix(&self.prefix))
+            .prefix(&self.keys)
             .max_keys(self.place.options.list_page)
             .set_key_marker(key)
             .set_version_id_marker(version.flatten());
         let answer = client.call(0, request.send());
-        let answer = answer.map_err(|fault| self.place.error(fault, self.prefix.as_str()))?;
+        let answer = answer.map_err(|fault| self.place.error(fault, &self.subject))?;
         let objects = answer.versions().iter().filter_map(|version| {
             let size = u64::try_from(version.size()?).ok()?;
             let met = Version {

@@ -91,7 +91,7 @@ pub use recover::{Host, Loss, RecoverOptions, Recovered, recover, recover_in_pla
 pub use replica::{
     Error as ReplicaError, MissingObject, Pass, Rehearsal, ReplicaOptions, ReplicaProgress,
 };
-pub use s3::{Credentials, LockMode, PlainHttp};
+pub use s3::{Credentials, PlainHttp};
 pub use vault::{
     Amount, ChunkTotals, CollectMode, CollectOptions, CollectProgress, Collection, Committed,
     CompactOptions, Compaction, CompactionPlan, Components, Compression, CreateOptions, Damage,

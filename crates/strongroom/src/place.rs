@@ -13,7 +13,7 @@ use places::{
     Clock, FolderPlace, MemoryPlace, Place, PlaceUrl, Rates, RequestCounts, RetryPolicy, Retrying,
     Throttled,
 };
-use s3::{CONNECTIONS_DEFAULT, Credentials, LockMode, PlainHttp, S3Options, S3Place};
+use s3::{CONNECTIONS_DEFAULT, Credentials, PlainHttp, S3Options, S3Place};
 
 use crate::{Error, Result};
 
@@ -30,8 +30,6 @@ pub struct PlaceOptions {
     pub plain_http: PlainHttp,
     /// Who asks.
     pub credentials: Credentials,
-    /// How firmly objects are kept that are to be kept until a time.
-    pub lock_mode: LockMode,
     /// How long a network may be away before a call gives up.
     pub patience: Duration,
     /// What requests are counted in.
@@ -46,7 +44,6 @@ impl Default for PlaceOptions {
             certificates: None,
             plain_http: PlainHttp::default(),
             credentials: Credentials::default(),
-            lock_mode: LockMode::default(),
             patience: NETWORK_PATIENCE,
             counts: Arc::default(),
         }
@@ -103,7 +100,6 @@ fn anywhere(
                 connections: options.connections,
                 certificates: options.certificates.clone(),
                 plain_http: options.plain_http,
-                lock_mode: options.lock_mode,
                 counts: options.counts.clone(),
                 ..S3Options::default()
             };

@@ -198,7 +198,7 @@ fn a_disk_without_room_is_full_and_a_refused_put_is_not_retried() {
 #[test]
 fn retention_is_refused_and_never_silently_dropped() {
     let world = World::new();
-    let options = PutOptions { retain_until: Some(Time::EPOCH) };
+    let options = PutOptions { retain_until: Some(Time::EPOCH), ..PutOptions::default() };
     let error = world.place.put(&name("config"), Bytes::new(), &options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(world.listed("").is_empty());

@@ -212,7 +212,7 @@ impl Work<'_> {
                         Ok(Deletion::Gone)
                     }
                     Err(error) if error.kind() == places::ErrorKind::Denied => {
-                        let retained = place.retention().map(|r| r.retained_until(&due.name));
+                        let retained = place.retention().map(|r| r.retained_until(&due.name, None));
                         let until = retained.and_then(|until| until.ok().flatten());
                         Ok(Deletion::Refused { until, reason: error.to_string() })
                     }
