@@ -10,7 +10,7 @@ use places::{
     Error, ErrorKind, NamePrefix, ObjectName, Obstacle, Place, PlaceUrl, Put, PutOptions,
 };
 use s3::{Credentials, S3Options, S3Place};
-use testkit::seaweed::{BUCKET, SeaweedFs};
+use testkit::seaweed::{BUCKET, BucketKind, SeaweedFs, s3_url};
 
 /// Options with the server's own keys.
 pub(crate) fn options(server: &SeaweedFs) -> S3Options {
@@ -45,6 +45,20 @@ fn name(text: &str) -> ObjectName {
 fn a_bucket_keeps_the_contract_of_places() {
     let server = SeaweedFs::shared();
     places::conformance::run(|| open(&server.url(&prefix()), options(server)));
+}
+
+#[test]
+fn buckets_that_keep_versions_or_lock_objects_keep_the_contract_of_that_too() {
+    let server = SeaweedFs::shared();
+    for (bucket, kind) in [("versioned", BucketKind::Versioned), ("locked", BucketKind::Locked)] {
+        server.create_bucket(bucket, kind);
+        let url = || s3_url(server.address(), bucket, &prefix());
+        let claimed = open(&url(), options(server)).capabilities();
+        assert_eq!((claimed.versions, claimed.object_lock), (true, kind == BucketKind::Locked));
+        places::conformance::run(|| open(&url(), options(server)));
+        let small_pages = || S3Options { list_page: 2, ..options(server) };
+        places::conformance::run(|| open(&url(), small_pages()));
+    }
 }
 
 #[test]

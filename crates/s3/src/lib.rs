@@ -19,7 +19,6 @@ mod transport;
 mod versions;
 
 pub use options::{
-    CONNECTIONS_DEFAULT, Credentials, MULTIPART_ABOVE_BYTES, PART_BYTES, PlainHttp,
-    S3Options,
+    CONNECTIONS_DEFAULT, Credentials, MULTIPART_ABOVE_BYTES, PART_BYTES, PlainHttp, S3Options,
 };
 pub use place::S3Place;
