@@ -79,6 +79,10 @@ impl<P: Place> Place for Retaining<P> {
         self.inner.calls_at_once()
     }
 
+    fn puts_at_once(&self) -> usize {
+        self.inner.puts_at_once()
+    }
+
     fn retention(&self) -> Option<&dyn Retention> {
         self.inner.retention()
     }
