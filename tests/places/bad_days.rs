@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use places::{
-    ErrorKind, NamePrefix, ObjectName, Place, Put, PutOptions, RetryPolicy, Retrying, SystemClock,
-    Throttled,
+    ErrorKind, NamePrefix, ObjectName, Place, Put, PutOptions, RetentionMode, RetryPolicy,
+    Retrying, SystemClock, Throttled,
 };
 use testkit::proxy::{Act, Proxy};
 use testkit::seaweed::{BUCKET, BucketKind, SeaweedFs};
@@ -230,19 +230,26 @@ fn versions_and_locks_of_a_bucket_are_found_and_used() {
     let name: ObjectName = "packs/0".parse().unwrap();
     let now = places::Clock::now(&SystemClock);
     let [soon, later] = [3600, 7200].map(|seconds| now.plus(Duration::from_secs(seconds)));
-    let until = |place: &s3::S3Place| place.retention().unwrap().retained_until(&name).unwrap();
+    let until =
+        |place: &s3::S3Place| place.retention().unwrap().retained_until(&name, None).unwrap();
 
     assert_eq!((place.capabilities().versions, place.capabilities().object_lock), (true, true));
-    let lock = PutOptions { retain_until: Some(soon) };
+    let lock = PutOptions { retain_until: Some(soon), retention_mode: RetentionMode::Compliance };
     assert_eq!(place.put(&name, b"first".as_slice().into(), &lock), Ok(Put::Created));
     let first = until(&place).expect("it is kept");
-    place.retention().unwrap().extend_retention(&name, later).unwrap();
+    let extend = |until| {
+        let retention = place.retention().unwrap();
+        retention.extend_retention(&name, None, until, RetentionMode::Governance)
+    };
+    extend(later).expect("a lock that nobody may end can be extended by who asks for less");
     let second = until(&place).expect("it is kept");
-    place.retention().unwrap().extend_retention(&name, soon).unwrap();
-    place.delete(&name).unwrap();
+    extend(soon).expect("what holds longer stays");
+    let refused = place.delete(&name).unwrap_err();
+    place.versions().unwrap().hide(&name).unwrap();
 
     assert!(first >= soon && second >= later && first < second);
-    assert_eq!(place.stat(&name), Ok(None), "the deletion hides it");
+    assert_eq!(refused.kind(), ErrorKind::Denied, "{refused}");
+    assert_eq!(place.stat(&name), Ok(None), "it is hidden");
     let versions = place.versions().unwrap();
     let met: Vec<_> = versions.list_versions(&NamePrefix::everything()).unwrap().collect();
     let met: Vec<_> = met.into_iter().map(|version| version.unwrap()).collect();
