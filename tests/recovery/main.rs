@@ -6,3 +6,15 @@
 
 // Another place kept complete without a key, killed at any request.
 mod replica;
+
+// A vault with hosts that remember, and a replica of it.
+mod hosts;
+
+// With the copy's place and the kit alone, by the program.
+mod kit_only;
+
+// The owner goes on from what survived, and the other hosts follow.
+mod recover;
+
+// What is damaged comes back from another copy.
+mod repair_from;

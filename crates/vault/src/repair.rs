@@ -62,7 +62,7 @@ pub struct Repair {
     pub steps: Vec<Step>,
     /// Snapshots that still cannot be restored whole.
     pub hurt: Vec<SessionId>,
-    /// What was found after the work; when nothing may be changed, before it.
+    /// What was found after the work; when nothing may be changed, what it would leave.
     pub verification: Verification,
 }
 
@@ -169,7 +169,10 @@ impl Vault {
             }
             check = self.inspect(&verify, progress, cancel)?;
         }
-        let found = self.conclude(check, reporting)?;
+        let mut found = self.conclude(check, reporting)?;
+        if options.mode == RepairMode::Plan {
+            work.take_planned(&mut found);
+        }
         work.bad_packs = salvage::bad_packs(&found);
         work.say_what_is_left(&found);
         for snapshot in found.hurt.clone() {
@@ -207,6 +210,9 @@ impl Vault {
         for object in damaged {
             let Ok(name) = object.parse::<ObjectName>() else { continue };
             let Some(NamedObject::Pack(pack)) = NamedObject::parse(&name) else { continue };
+            if work.is_planned(object) {
+                continue;
+            }
             let kept = kept_in.as_ref().and_then(|folder| kept_pack(folder, &pack));
             match kept {
                 Some(right) => {
@@ -259,6 +265,19 @@ impl Work<'_> {
 
     fn push(&mut self, object: &str, wrong: String, action: String, outcome: StepOutcome) {
         self.steps.push(Step { object: object.to_owned(), wrong, action, outcome });
+    }
+
+    /// Whether an object would be put right by a step before.
+    fn is_planned(&self, object: &str) -> bool {
+        let is_of = |step: &&Step| step.object == object && step.outcome == StepOutcome::Planned;
+        self.steps.iter().any(|step| is_of(&step))
+    }
+
+    /// Takes what would be put right out of what was found.
+    fn take_planned(&self, found: &mut Verification) {
+        found.damage.retain(|damage| !self.is_planned(&damage.object));
+        let damage = &found.damage;
+        found.hurt.retain(|hurt| damage.iter().any(|damage| damage.snapshots.contains(hurt)));
     }
 
     /// Names what is still wrong, and what else may help.
