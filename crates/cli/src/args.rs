@@ -8,12 +8,15 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use strongroom::{LOCK_DAYS_MAX, ObjectLock, RetentionMode};
 
 use crate::commands::{
     backup, bench, cat, collect, completions, config, copy, diff, find, forget, hold, init, key,
-    kit, ledger, ls, man, mount, recover, release, repair, restore, snapshots, stats, tag, verify,
+    kit, ledger, ls, man, mount, protect, recover, release, repair, restore, snapshots, stats, tag,
+    verify,
 };
 
+use crate::exit::{Failure, Result};
 use crate::quantities::parse_rate;
 
 /// Encrypted, deduplicated backups, in a vault that proves what it holds.
@@ -92,6 +95,15 @@ pub(crate) struct Common {
     /// does, and can disturb
     #[arg(long, global = true)]
     pub(crate) plain_http: bool,
+    /// Lock what is put into a bucket with Object Lock: governance, which who is allowed to may end
+    /// earlier, or compliance, which nobody may
+    #[arg(long, global = true, value_name = "MODE")]
+    pub(crate) lock_mode: Option<RetentionMode>,
+    /// For how many days to lock it; `collect`, `protect` and `replicate` extend the locks of what
+    /// is still needed
+    #[arg(long, global = true, value_name = "DAYS")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(LOCK_DAYS_MAX)))]
+    pub(crate) lock_days: Option<u32>,
     /// How to show progress, on standard error
     #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: ProgressMode,
@@ -104,6 +116,24 @@ pub(crate) struct Common {
     /// Print JSON, errors too
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+impl Common {
+    /// How what is put is to be locked, if it is.
+    pub(crate) fn lock(&self) -> Result<Option<ObjectLock>> {
+        match (self.lock_mode, self.lock_days) {
+            (None, None) => Ok(None),
+            (Some(mode), Some(days)) => Ok(ObjectLock::new(mode, days)),
+            (Some(mode), None) => Err(Failure::usage(
+                format!("--lock-mode {mode} does not say for how long"),
+                "give --lock-days too, such as --lock-days 30",
+            )),
+            (None, Some(days)) => Err(Failure::usage(
+                format!("--lock-days {days} does not say who may end a lock earlier"),
+                "give --lock-mode governance (who is allowed to) or compliance (nobody) too",
+            )),
+        }
+    }
 }
 
 /// How progress is shown.
@@ -140,6 +170,7 @@ pub(crate) enum Command {
     Copy(Box<copy::Args>),
     #[command(aliases = ["prune", "gc"])]
     Collect(collect::Args),
+    Protect(protect::Args),
     Stats(stats::Args),
     #[command(alias = "check")]
     Verify(verify::Args),
@@ -173,6 +204,7 @@ impl Command {
             Self::Tag(_) => "tag",
             Self::Copy(_) => "copy",
             Self::Collect(_) => "collect",
+            Self::Protect(_) => "protect",
             Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",
             Self::Repair(_) => "repair",

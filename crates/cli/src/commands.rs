@@ -21,6 +21,7 @@ pub(crate) mod ledger;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod mount;
+pub(crate) mod protect;
 pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod repair;
@@ -54,6 +55,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Copy(args) => Ok(Box::new(copy::run(&args, context)?)),
         Command::Collect(args) => Ok(Box::new(collect::run(&args, context)?)),
         Command::Stats(args) => Ok(Box::new(stats::run(&args, context)?)),
+        Command::Protect(args) => Ok(Box::new(protect::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Repair(args) => Ok(Box::new(repair::run(&args, context)?)),
         Command::Recover(args) => Ok(Box::new(recover::run(&args, context)?)),

@@ -183,6 +183,7 @@ impl Context {
             certificates,
             plain_http: if *plain_http { PlainHttp::Anywhere } else { PlainHttp::Loopback },
             counts: self.requests.clone(),
+            lock: self.common.lock()?,
             ..usual
         })
     }

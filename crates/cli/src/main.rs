@@ -14,6 +14,7 @@ mod exit;
 mod filter;
 mod hooks;
 mod keys;
+mod locks;
 mod output;
 mod progress;
 mod quantities;

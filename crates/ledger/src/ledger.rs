@@ -174,6 +174,7 @@ impl Ledger {
         ledger.meet_remembered(ledger.state.head());
         // The head was read just now.
         ledger.read_on()?;
+        ledger.look_below_end()?;
         Ok(ledger)
     }
 
@@ -193,6 +194,7 @@ impl Ledger {
         ledger.watch_drops(lying);
         ledger.meet_remembered(ledger.state.head());
         ledger.read_on()?;
+        ledger.look_below_end()?;
         Ok(ledger)
     }
 
@@ -255,6 +257,20 @@ impl Ledger {
         self.listed &= self.standing.broken().is_none();
         self.check_head()?;
         self.read_on()
+    }
+
+    /// Reads the ledger anew below what somebody wrote over or hid at its end, where versions are
+    /// kept. In its midst that is a break, which is looked below by whoever meets it.
+    fn look_below_end(&mut self) -> Result<()> {
+        if self.standing.broken().is_none()
+            && self.shelf.is_end_touched(self.state.head())?
+            && self.shelf.find_oldest_versions()?
+        {
+            self.history = None;
+            self.restart(&[])?;
+            self.read_on()?;
+        }
+        Ok(())
     }
 
     fn read_on(&mut self) -> Result<()> {

@@ -12,9 +12,11 @@ mod error;
 pub mod fuzzing;
 mod ledger;
 mod memory;
+mod protect;
 mod shelf;
 mod standing;
 mod state;
+mod versions;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use format::{RecordAt, RecordHash, Seq};
 pub use ledger::{Appended, CHECKPOINT_RECORDS, Components, Entry, Ledger};
 pub use memory::{Memory, ProcessMemory};
+pub use protect::{LockReport, ProtectMode, ProtectOptions, Protected, protect};
 pub use shelf::RecordBytes;
 pub use standing::{Alarm, Standing, Vouched};
 pub use state::{
@@ -31,3 +34,4 @@ pub use state::{
     Origin, Outcome, PackStanding, Policy, Recover, Report, Run, Session, SessionStatus, Snapshot,
     SnapshotStanding, State, Trust, VoidReason, VoidRecord, Voids,
 };
+pub use versions::{NameVersions, Need, each_name};

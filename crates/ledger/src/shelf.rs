@@ -9,8 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use format::{Digest, LIST_BYTES_MAX, LedgerName, NamedObject, RECORD_BYTES_MAX, Seq, VaultNames};
-use places::{ListCost, ObjectName, Place, Put, PutOptions, Start, VersionContent, VersionId};
+use format::{
+    Digest, LIST_BYTES_MAX, LedgerName, NamedObject, RECORD_BYTES_MAX, RecordAt, Seq, SignedRecord,
+    VaultNames,
+};
+use places::{
+    ListCost, ObjectName, Place, Put, PutOptions, Start, Version, VersionContent, VersionId,
+};
 
 use crate::{Error, Lists, Result};
 
@@ -86,8 +91,11 @@ impl Shelf {
     /// The shelf of a place that may hold a vault already, and its first record, whose name tells
     /// whom the vault is for.
     pub(crate) fn find(place: Arc<dyn Place>) -> Result<(Self, Option<RecordBytes>)> {
-        let shelf = Self::new(place.clone());
-        let first = shelf.read(Seq(0))?;
+        let mut shelf = Self::new(place.clone());
+        let mut first = shelf.read(Seq(0))?;
+        if first.is_none() && shelf.find_oldest_versions()? {
+            first = shelf.read(Seq(0))?;
+        }
         if first.is_some() || shelf.naming == Naming::NumbersAndDigests {
             return Ok((shelf, first));
         }
@@ -229,6 +237,35 @@ impl Shelf {
         let news = oldest != self.oldest;
         self.oldest = oldest;
         Ok(news)
+    }
+
+    /// Whether the newest record was written over, or others behind it are hidden. In a place that
+    /// keeps versions this costs two requests.
+    pub(crate) fn is_end_touched(&self, head: RecordAt) -> Result<bool> {
+        let Some(versions) = self.place.versions() else { return Ok(false) };
+        if self.naming == Naming::NumbersAndDigests {
+            return Ok(false);
+        }
+        let is_object =
+            |version: &&Version| matches!(version.content, VersionContent::Object { .. });
+        let next = versions.versions_of(&VaultNames::record(head.seq.next()))?;
+        if next.first().is_some_and(|newest| !is_object(&newest))
+            && next.iter().any(|v| is_object(&v))
+        {
+            return Ok(true);
+        }
+        let name = VaultNames::record(head.seq);
+        let of_head = versions.versions_of(&name)?;
+        match of_head.iter().rev().find(is_object) {
+            Some(Version { id, content: VersionContent::Object { size }, .. })
+                if of_head.len() > 1 =>
+            {
+                let range = (*size > RECORD_BYTES_MAX as u64).then_some(0..RECORD_BYTES_MAX as u64);
+                let bytes = versions.get_version(&name, id, range)?;
+                Ok(SignedRecord::hash(&bytes, *size) != head.hash)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn read_named(&self, seq: Seq, name: Option<&ObjectName>) -> Result<Option<RecordBytes>> {

@@ -10,6 +10,7 @@ mod crowd;
 mod damage;
 mod history;
 mod keys;
+mod locks;
 mod odd_places;
 mod packs;
 mod places_that_fail;

@@ -77,15 +77,15 @@ pub use format::{
 };
 pub use ledger::{
     Alarm, Applied, Body as RecordBody, Entry as LedgerEntry, Error as LedgerError,
-    ErrorKind as LedgerErrorKind, Ledger, Member, Outcome, ProcessMemory, RecordAt, RecordBytes,
-    Seq, Standing, State, VoidReason,
+    ErrorKind as LedgerErrorKind, Ledger, LockReport, Member, Outcome, ProcessMemory, ProtectMode,
+    RecordAt, RecordBytes, Seq, Standing, State, VoidReason,
 };
 pub use machine::preferred_suite;
 pub use place::{PlaceOptions, create_place, open_place};
 pub use places::{
-    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, ObjectName, Obstacle, Place, PlaceUrl,
-    Put, PutOptions, Rates, RequestClass, RequestCounts, RequestTotals, SystemClock, Throttled,
-    Time,
+    Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, LOCK_DAYS_MAX, ObjectLock, ObjectName,
+    Obstacle, Place, PlaceUrl, Put, PutOptions, Rates, RequestClass, RequestCounts, RequestTotals,
+    RetentionMode, S3Url, SystemClock, Throttled, Time,
 };
 pub use recover::{Host, Loss, RecoverOptions, Recovered, recover, recover_in_place};
 pub use replica::{
@@ -97,10 +97,10 @@ pub use vault::{
     CompactOptions, Compaction, CompactionPlan, Components, Compression, CreateOptions, Damage,
     DomainChoice, DomainUse, Elsewhere, Error as VaultError, ErrorKind as VaultErrorKind, Floor,
     Folders, Forgotten, Fraction, GroupBy, HalfDead, HurtPath, Inventory, KeepReason, KeptObject,
-    LeftAloneReason, Merged, Origin, Paranoia, Period, Planned, Protection, Reader, Reading,
-    Removed, Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Seen, Snapshot,
-    SnapshotStanding, Source, Stages, Step as RepairStep, StepOutcome, StoppedDomain, StoredChunks,
-    TRASH_DAYS_DEFAULT, TagEdit, UnmovedPack, UtcOffset, Vault, Verdict, Verification,
-    VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names, is_incomplete,
-    open_slot, read_config, slots, verify_keyless,
+    KnownLocks, LeftAloneReason, Merged, Origin, Paranoia, Period, Planned, Protection, Reader,
+    Reading, Removed, Repair, RepairMode, RepairOptions, Reported, Reporting, Retention, Seen,
+    Snapshot, SnapshotStanding, Source, Stages, Step as RepairStep, StepOutcome, StoppedDomain,
+    StoredChunks, TRASH_DAYS_DEFAULT, TagEdit, UnmovedPack, UtcOffset, Vault, Verdict,
+    Verification, VerifyOptions, VerifyProgress, Waiting, Written, check_label, foreign_names,
+    is_incomplete, open_slot, read_config, repair_versions, slots, verify_keyless,
 };

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use crypto::{Entropy, OsEntropy};
 use places::{
-    Clock, FolderPlace, MemoryPlace, Place, PlaceUrl, Rates, RequestCounts, RetryPolicy, Retrying,
-    Throttled,
+    Clock, FolderPlace, MemoryPlace, ObjectLock, Place, PlaceUrl, Rates, RequestCounts, Retaining,
+    RetryPolicy, Retrying, Throttled,
 };
 use s3::{CONNECTIONS_DEFAULT, Credentials, PlainHttp, S3Options, S3Place};
 
@@ -30,6 +30,8 @@ pub struct PlaceOptions {
     pub plain_http: PlainHttp,
     /// Who asks.
     pub credentials: Credentials,
+    /// How what is put is locked; a place that cannot lock refuses each put then.
+    pub lock: Option<ObjectLock>,
     /// How long a network may be away before a call gives up.
     pub patience: Duration,
     /// What requests are counted in.
@@ -44,6 +46,7 @@ impl Default for PlaceOptions {
             certificates: None,
             plain_http: PlainHttp::default(),
             credentials: Credentials::default(),
+            lock: None,
             patience: NETWORK_PATIENCE,
             counts: Arc::default(),
         }
@@ -119,8 +122,12 @@ fn wrapped(
     let mut seed = [0; 8];
     OsEntropy.fill(&mut seed);
     let retrying = Retrying::new(place, policy, clock.clone(), u64::from_le_bytes(seed));
+    let retrying: Arc<dyn Place> = match options.lock {
+        None => Arc::new(retrying),
+        Some(lock) => Arc::new(Retaining::new(retrying, lock, clock.clone())),
+    };
     match options.rates == Rates::default() {
-        true => Arc::new(retrying),
+        true => retrying,
         // Outside, so that a wait for its turn is no wait for an answer.
         false => Arc::new(Throttled::new(retrying, options.rates, clock)),
     }

@@ -1,10 +1,11 @@
 //! The config, read from a place and checked: the root key makes the vault id, and signed it.
 //!
-//! When the config is damaged or gone, its copy in the genesis record serves. FORMAT.md §4.
+//! When the config is damaged or gone, its copy in the genesis record serves, else its oldest
+//! version where the place keeps them. FORMAT.md §4.
 
 use crypto::{Signature, SigningContext, VaultId, VerifyingKey};
 use format::{CONFIG_BYTES_MAX, Config, RECORD_BYTES_MAX, Ref, Seq, SignedRecord, VaultNames};
-use places::Place;
+use places::{Place, VersionContent};
 
 use crate::index::get_small;
 use crate::vault::is_absent;
@@ -24,7 +25,24 @@ pub fn read_config(place: &dyn Place) -> Result<(Config, Vec<u8>)> {
         Err(error @ Error::Object { .. }) => Err(damaged(error.to_string())),
         Err(error) => return Err(error),
     };
-    first.or_else(|error| copy_in_genesis(place).ok_or(error))
+    first
+        .or_else(|error| copy_in_genesis(place).ok_or(error))
+        .or_else(|error| oldest_config(place)?.ok_or(error))
+}
+
+/// The oldest version of the config that is one, where versions are kept.
+pub(crate) fn oldest_config(place: &dyn Place) -> Result<Option<(Config, Vec<u8>)>> {
+    let Some(versions) = place.versions() else { return Ok(None) };
+    let most = Some(0..CONFIG_BYTES_MAX as u64);
+    for version in versions.versions_of(&VaultNames::config())?.into_iter().rev() {
+        let VersionContent::Object { size } = version.content else { continue };
+        let range = most.clone().filter(|most| size > most.end);
+        let bytes = versions.get_version(&version.name, &version.id, range)?;
+        if let Ok(config) = check(&bytes) {
+            return Ok(Some((config, bytes.to_vec())));
+        }
+    }
+    Ok(None)
 }
 
 /// Decodes and checks a config's bytes.

@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod home;
 mod index;
 mod keys;
+mod locks;
 mod mark;
 mod origin;
 mod pack_builder;
@@ -53,12 +54,14 @@ pub use forget::{Planned, TRASH_DAYS_DEFAULT, TagEdit};
 pub use home::{Folders, Seen};
 pub use keys::{DomainChoice, check_label, open_slot, slots};
 pub use ledger::{Components, SnapshotStanding};
+pub use locks::KnownLocks;
 #[doc(hidden)]
 pub use mark::made_up::{MadeUpMark, MadeUpVault};
 pub use origin::{Origin, tags_of_copy};
 pub use reader::{Location, Nodes, Reader};
 pub use repair::{
     Elsewhere, INCOMPLETE_TAG, Repair, RepairMode, RepairOptions, Step, StepOutcome, is_incomplete,
+    repair_versions,
 };
 pub use retention::{
     Candidate, Floor, GroupBy, KeepReason, LeftAloneReason, Period, Retention, Source, UtcOffset,

@@ -14,6 +14,7 @@ mod quarantine;
 mod records;
 mod runs;
 mod salvage;
+mod versions;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use crate::{Error, Result};
 
 pub use elsewhere::Elsewhere;
 pub use salvage::{INCOMPLETE_TAG, is_incomplete};
+pub use versions::repair_versions;
 
 /// Whether a repair changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -20,6 +20,7 @@ mod forget;
 mod review;
 mod sessions;
 mod verification;
+mod versions;
 
 /// One vault and one host.
 struct World {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::{
-    CollectMode, CollectOptions, Collection, CompactOptions, DomainId, Fraction, Removed,
-    TRASH_DAYS_DEFAULT,
+    CollectMode, CollectOptions, Collection, CompactOptions, DomainId, Fraction, KeptObject,
+    LockReport, ProtectMode, Removed, TRASH_DAYS_DEFAULT,
 };
 
 use crate::context::{Access, Context};
@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::hooks::{HookArgs, Hooks};
 use crate::output::{Fields, Remark, Report, fields, short};
 use crate::progress::Display;
-use crate::{quantities, sizes, time};
+use crate::{locks, quantities, sizes, time};
 
 /// Empties the trash and frees what no snapshot needs.
 ///
@@ -96,14 +96,36 @@ fn collect(args: &Args, context: &Context) -> Result<Collected> {
         Err(stopped) => stopped.when_stopped("what was done stands; run it again to go on"),
         Ok(()) => Failure::from(error),
     })?;
-    Ok(Collected { found, dry_run: args.dry_run, elapsed })
+    let locks = match (context.common.lock()?, args.dry_run) {
+        (None, _) => None,
+        (Some(lock), false) => Some((lock, ProtectMode::Extend)),
+        (Some(lock), true) => Some((lock, ProtectMode::Look)),
+    };
+    let locks = locks.map(|(lock, mode)| vault.extend_locks(lock, mode, context.signals.stop()));
+    Ok(Collected { found, locks: locks.transpose()?, dry_run: args.dry_run, elapsed })
 }
 
 /// What was collected.
 pub(crate) struct Collected {
     found: Collection,
+    locks: Option<LockReport>,
     dry_run: bool,
     elapsed: Duration,
+}
+
+impl Collected {
+    /// What the place kept and does not say until when.
+    fn kept(&self) -> impl Iterator<Item = &KeptObject> {
+        self.found.kept.iter().filter(|kept| kept.until.is_none())
+    }
+
+    /// What locks keep: objects, bytes, and when the last of them ends.
+    fn locked(&self) -> Option<(u64, u64, String)> {
+        let locked = || self.found.kept.iter().filter_map(|kept| Some((kept.bytes, kept.until?)));
+        let last = locked().map(|(_, until)| until).max()?;
+        let bytes = locked().map(|(bytes, _)| bytes).sum();
+        Some((locked().count() as u64, bytes, time::show(last)))
+    }
 }
 
 impl Report for Collected {
@@ -139,6 +161,10 @@ impl Report for Collected {
             let bytes = sizes::show(found.waiting.bytes);
             writeln!(out, "{waiting} ({bytes}) to be deleted wait until {}", time::show(until))?;
         }
+        if let Some((objects, bytes, until)) = self.locked() {
+            let (objects, bytes) = (sizes::plural(objects, "object"), sizes::show(bytes));
+            writeln!(out, "{objects} ({bytes}) to be deleted are locked until {until} at most")?;
+        }
         if found.strangers_kept > 0 {
             let kept = sizes::plural(found.strangers_kept, "object");
             writeln!(out, "{kept} of no record stay: their sessions are open or not known")?;
@@ -151,7 +177,8 @@ impl Report for Collected {
             true => ("would free", found.freed_bytes() + found.condemned.bytes),
         };
         let bytes = sizes::show(bytes);
-        writeln!(out, "{freed} {bytes}; packs hold {live} live, {dead} dead or padding")
+        writeln!(out, "{freed} {bytes}; packs hold {live} live, {dead} dead or padding")?;
+        self.locks.as_ref().map_or(Ok(()), |report| locks::write_text(report, out))
     }
 
     fn fields(&self) -> Fields {
@@ -199,6 +226,7 @@ impl Report for Collected {
             "passed_over": found.passed_over,
             "half_dead_packs": found.half_dead.len(),
             "compaction": found.compaction.as_ref().map(compaction::object),
+            "locks": self.locks.as_ref().map(locks::value),
             "seconds": self.elapsed.as_secs_f64(),
         }))
     }
@@ -206,11 +234,13 @@ impl Report for Collected {
     fn exit(&self) -> Exit {
         let compaction = self.found.compaction.as_ref();
         let all_moved = compaction.is_none_or(|compaction| compaction.unmoved.is_empty());
-        match (self.found.stopped.is_empty() && all_moved, self.found.kept.is_empty()) {
+        let touched = self.locks.as_ref().map_or(Exit::Done, locks::exit);
+        let own = match (self.found.stopped.is_empty() && all_moved, self.kept().next()) {
             (false, _) => Exit::Tampered,
-            (true, false) => Exit::Incomplete,
-            (true, true) => Exit::Done,
-        }
+            (true, Some(_)) => Exit::Incomplete,
+            (true, None) => Exit::Done,
+        };
+        own.and(touched)
     }
 
     fn remarks(&self) -> Vec<Remark> {
@@ -219,24 +249,23 @@ impl Report for Collected {
             let missing = sizes::plural(self.found.passed_over, "missing chunk");
             remarks.push(Remark::new(format!("{missing} of written-off snapshots passed over")));
         }
-        for kept in self.found.kept.iter().take(KEPT_SHOWN_MAX) {
-            let until = kept.until.map(|until| format!(" until {}", time::show(until)));
-            let until = until.unwrap_or_default();
-            remarks.push(Remark::new(format!("{} is kept{until}: {}", kept.name, kept.reason)));
+        for kept in self.kept().take(KEPT_SHOWN_MAX) {
+            remarks.push(Remark::new(format!("{} is kept: {}", kept.name, kept.reason)));
         }
-        let more = self.found.kept.len().saturating_sub(KEPT_SHOWN_MAX) as u64;
+        let more = self.kept().count().saturating_sub(KEPT_SHOWN_MAX) as u64;
         if more > 0 {
             remarks.push(Remark::new(format!("and {} more", sizes::plural(more, "kept object"))));
         }
         if let Some(last) = remarks.pop() {
-            remarks.push(match self.found.kept.is_empty() {
-                true => last,
-                false => last.hint("run it again when the place lets them go; nothing is lost"),
+            remarks.push(match self.kept().next() {
+                None => last,
+                Some(_) => last.hint("run it again when the place lets them go; nothing is lost"),
             });
         }
         if let Some(compaction) = &self.found.compaction {
             remarks.extend(compaction::remarks(compaction));
         }
+        remarks.extend(self.locks.iter().flat_map(locks::remarks));
         for stopped in &self.found.stopped {
             let reached =
                 stopped.snapshot.map(|id| format!(", which snapshot {} needs", short(id)));

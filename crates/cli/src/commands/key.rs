@@ -4,6 +4,7 @@
 
 mod export;
 mod list;
+mod policy;
 
 use clap::Subcommand;
 
@@ -11,7 +12,7 @@ use crate::context::Context;
 use crate::exit::Result;
 use crate::output::Report;
 
-/// Lists the keys of a vault, and makes key files.
+/// Lists the keys of a vault, makes key files, and prints policies for buckets.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to do.
@@ -23,6 +24,7 @@ pub(crate) struct Args {
 enum KeyCommand {
     List(list::Args),
     Export(export::Args),
+    Policy(policy::Args),
 }
 
 impl Args {
@@ -30,6 +32,7 @@ impl Args {
         match self.command {
             KeyCommand::List(_) => "key list",
             KeyCommand::Export(_) => "key export",
+            KeyCommand::Policy(_) => "key policy",
         }
     }
 }
@@ -39,5 +42,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Box<dyn Report>> {
     match &args.command {
         KeyCommand::List(args) => Ok(Box::new(list::run(args, context)?)),
         KeyCommand::Export(args) => Ok(Box::new(export::run(args, context)?)),
+        KeyCommand::Policy(args) => Ok(Box::new(policy::run(args, context)?)),
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use strongroom::{
     Elsewhere, Reading, Repair, RepairMode, RepairOptions, RepairStep, StepOutcome, VaultError,
+    repair_versions,
 };
 
 use super::verify::{damage_object, hurts, paths_most};
@@ -26,11 +27,22 @@ use crate::sizes;
 /// one, NAME-salvaged, tagged `incomplete`; the old one stays. Nothing is destroyed: a damaged
 /// object is copied away before the right one takes its place. Needs the owner's key for most of
 /// it. It can be run again at any time.
+///
+/// In a bucket that keeps versions, --versions brings back objects that somebody with the bucket's
+/// credentials wrote over or deleted: for each name the version whose digest is the name, for
+/// numbers the oldest that is on the chain. That needs no key: with --no-key it is all that is
+/// done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// First put back what somebody wrote over or hid, where the bucket keeps versions
+    #[arg(long)]
+    versions: bool,
+    /// Do only what needs no key: --versions
+    #[arg(long, requires = "versions")]
+    no_key: bool,
     /// Read every byte to find damage, not only what is missing
     #[arg(long)]
     data: bool,
@@ -58,6 +70,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Repaired> {
             error.with_hint(hint)
         })?);
     }
+    let mut put_back = match args.versions {
+        true => versions(context, options.mode)?,
+        false => Vec::new(),
+    };
+    if args.no_key {
+        let repair = Repair { steps: put_back, ..Repair::default() };
+        let is_verbose = context.output.verbose;
+        return Ok(Repaired { repair, is_plan: args.dry_run, is_verbose });
+    }
     let (mut vault, first) = context.open_for_repair(&options, &others)?;
     let elsewhere = Elsewhere::new(others);
     let display = Display::start(context, "objects", None);
@@ -67,9 +88,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Repaired> {
         Err(stopped) => stopped.when_stopped("what was repaired stays; run it again for the rest"),
         Ok(()) => Failure::from(error),
     })?;
-    repair.steps.splice(0..0, first);
+    put_back.extend(first);
+    repair.steps.splice(0..0, put_back);
     context.hear_alarms(&vault, Access::Read)?;
     Ok(Repaired { repair, is_plan: args.dry_run, is_verbose: context.output.verbose })
+}
+
+/// Puts back what was written over or hidden.
+fn versions(context: &Context, mode: RepairMode) -> Result<Vec<RepairStep>> {
+    let components = context.open_place_limited(None)?;
+    let done = repair_versions(&components, mode, context.signals.stop());
+    done.map_err(|error| match context.check_stopped() {
+        Err(stopped) => stopped.when_stopped("what was put back stays; run it again for the rest"),
+        Ok(()) => Failure::from(error),
+    })
 }
 
 /// What was repaired.

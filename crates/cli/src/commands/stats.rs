@@ -11,7 +11,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 use strongroom::{
-    Amount, ChunkTotals, Inventory, Seq, Snapshot, SnapshotStanding, StoredChunks, Usage, usage,
+    Amount, ChunkTotals, Inventory, KnownLocks, LockReport, ObjectLock, ProtectMode, RetentionMode,
+    Seq, Snapshot, SnapshotStanding, StoredChunks, Usage, Vault, usage,
 };
 
 use crate::commands::snapshots::DAMAGED_HINT;
@@ -19,9 +20,9 @@ use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields, put_paths, short};
 use crate::selector::Selector;
-use crate::sizes;
 use crate::table::{Align, Table};
 use crate::time;
+use crate::{locks, sizes};
 
 /// Shows what the vault takes, and what each snapshot takes of it.
 ///
@@ -37,6 +38,10 @@ pub(crate) struct Args {
     /// Read no trees: only what the ledger, the index and a listing say
     #[arg(long, conflicts_with = "snapshots")]
     fast: bool,
+    /// Ask the bucket until when each object is locked, instead of telling what the newest
+    /// `collect` or `protect` of this host found
+    #[arg(long)]
+    protection: bool,
 }
 
 /// Counts.
@@ -64,6 +69,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Stats> {
     };
     let inventory = vault.inventory()?;
     let stored = vault.stored_chunks()?;
+    let locks = match args.protection {
+        true => Some(Locks::Asked(ask_for_locks(&mut vault, context)?)),
+        false => vault.known_locks()?.map(Locks::Known),
+    };
     let readable = snapshots.iter().any(|snapshot| snapshot.descriptor.is_some());
     let walked = if args.fast || !readable {
         None
@@ -84,7 +93,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Stats> {
     let rows = rows.collect();
     let is_chosen = !chosen.is_empty();
     let totals = Totals::of(&snapshots, members, records);
-    Ok(Stats { totals, inventory, stored, walked, rows, is_chosen, damaged })
+    Ok(Stats { totals, inventory, stored, locks, walked, rows, is_chosen, damaged })
+}
+
+/// What is known of the locks of the vault's objects.
+enum Locks {
+    /// As an earlier run of this host found.
+    Known(KnownLocks),
+    /// As the place says now.
+    Asked(LockReport),
+}
+
+fn ask_for_locks(vault: &mut Vault, context: &Context) -> Result<LockReport> {
+    // Which locks are due is not asked, so any length serves.
+    let any = ObjectLock::new(RetentionMode::Governance, 1);
+    let lock = context.common.lock()?.or(any).expect("a day is a length that locks have");
+    Ok(vault.extend_locks(lock, ProtectMode::Look, context.signals.stop())?)
 }
 
 /// Numbers that need no walk.
@@ -149,6 +173,7 @@ pub(crate) struct Stats {
     totals: Totals,
     inventory: Inventory,
     stored: StoredChunks,
+    locks: Option<Locks>,
     walked: Option<Usage>,
     rows: Vec<Row>,
     is_chosen: bool,
@@ -195,7 +220,25 @@ impl Stats {
             sizes::plural(stored.chunks, "chunk"),
             sizes::show(stored.frame_bytes),
             ratio(stored.compression()),
-        )
+        )?;
+        match &self.locks {
+            None => Ok(()),
+            Some(Locks::Known(KnownLocks { protected, looked_at })) => writeln!(
+                out,
+                "protected  until {}, as of {}",
+                time::show(protected.until),
+                time::show(*looked_at),
+            ),
+            Some(Locks::Asked(report)) => match report.until {
+                Some(until) => writeln!(out, "protected  until {}", time::show(until)),
+                None => writeln!(
+                    out,
+                    "protected  no: {} of {} not locked",
+                    sizes::count(report.unlocked),
+                    sizes::plural(report.objects, "object"),
+                ),
+            },
+        }
     }
 
     fn write_inventory(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -358,6 +401,16 @@ impl Report for Stats {
             "stored": stored,
             "snapshots": self.rows.iter().map(Self::row_object).collect::<Vec<_>>(),
         }));
+        let (until, as_of) = match &self.locks {
+            None => (None, None),
+            Some(Locks::Known(known)) => (Some(known.protected.until), Some(known.looked_at)),
+            Some(Locks::Asked(report)) => {
+                object.insert("locks".to_owned(), locks::value(report));
+                (report.until, None)
+            }
+        };
+        object.insert("protected_until".to_owned(), until.map(time::show_exact).into());
+        object.insert("protected_as_of".to_owned(), as_of.map(time::show_exact).into());
         if let Some(walked) = &self.walked {
             let name = if self.is_chosen { "together_bytes" } else { "trash_bytes" };
             object.insert(name.to_owned(), walked.chosen.into());
@@ -366,7 +419,11 @@ impl Report for Stats {
     }
 
     fn exit(&self) -> Exit {
-        if self.damaged.is_empty() { Exit::Done } else { Exit::Tampered }
+        match &self.locks {
+            _ if !self.damaged.is_empty() => Exit::Tampered,
+            Some(Locks::Asked(report)) => locks::exit(report),
+            _ => Exit::Done,
+        }
     }
 
     fn remarks(&self) -> Vec<Remark> {
@@ -376,6 +433,9 @@ impl Report for Stats {
         let mut remarks: Vec<_> = self.damaged.iter().map(remark).collect();
         if let Some(last) = remarks.pop() {
             remarks.push(last.hint(DAMAGED_HINT));
+        }
+        if let Some(Locks::Asked(report)) = &self.locks {
+            remarks.extend(locks::remarks(report));
         }
         remarks
     }

@@ -2,7 +2,8 @@
 //!
 //! A place has no overwriting, so the damaged object is deleted between the two: only after its
 //! copy is durable and with the right bytes in hand. A crash there leaves it missing, and the next
-//! repair finds the same right bytes again.
+//! repair finds the same right bytes again. Where versions are kept, the damaged one is only
+//! hidden, and stays as it is without a copy.
 
 use std::fs;
 use std::io::Write;
@@ -68,7 +69,10 @@ pub(super) fn replace(
         return Ok(Some(Replaced { wrong, outcome: StepOutcome::Planned, more: None }));
     }
     let mut more = None;
-    if let Some(damaged) = &found {
+    if let (Some(_), Some(versions)) = (&found, place.versions()) {
+        versions.hide(name)?;
+        more = Some("what lay there is kept as an older version".into());
+    } else if let Some(damaged) = &found {
         let Some(folder) = folder else {
             let more = Some("name a folder to keep the damaged object in: --quarantine DIR".into());
             return Ok(Some(Replaced { wrong, outcome: StepOutcome::Left, more }));
