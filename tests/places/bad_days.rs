@@ -124,7 +124,7 @@ fn rates_are_kept() {
 }
 
 /// A folder with files of this many bytes, which nothing compresses.
-fn source(base: &Path, sizes: &[usize]) -> PathBuf {
+pub(crate) fn source(base: &Path, sizes: &[usize]) -> PathBuf {
     let source = base.join("source");
     let mut forest = testkit::Forest::new(21);
     std::fs::create_dir(&source).unwrap();
@@ -135,7 +135,7 @@ fn source(base: &Path, sizes: &[usize]) -> PathBuf {
 }
 
 /// Restores what was backed up as `here`, and compares.
-fn expect_restored(base: &Path, url: &str, source: &Path) {
+pub(crate) fn expect_restored(base: &Path, url: &str, source: &Path) {
     let target = base.join("target");
     let selector = format!("latest:here:{}", source.display());
     program(base, url, &["restore", &selector, "--to", target.to_str().unwrap()]).succeeds();

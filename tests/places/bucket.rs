@@ -155,11 +155,19 @@ impl Ran {
 
 /// Runs the program on a vault, with a home of its own below `base`.
 pub(crate) fn program(base: &Path, url: &str, arguments: &[&str]) -> Ran {
+    // Every server of the suites has the same administrator.
+    program_as(base, ["admin", "adminsecret123"], url, arguments)
+}
+
+/// The same with these credentials of the server.
+pub(crate) fn program_as(base: &Path, keys: [&str; 2], url: &str, arguments: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
     command.args(arguments).env_clear().stdin(Stdio::null());
-    // Every server of the suites has the same administrator.
-    command.env("AWS_ACCESS_KEY_ID", "admin").env("AWS_SECRET_ACCESS_KEY", "adminsecret123");
-    command.arg("--vault").arg(url).arg("--key").arg(base.join("key"));
+    command.env("AWS_ACCESS_KEY_ID", keys[0]).env("AWS_SECRET_ACCESS_KEY", keys[1]);
+    command.arg("--vault").arg(url);
+    if !arguments.contains(&"--key") && !arguments.contains(&"--no-key") {
+        command.arg("--key").arg(base.join("key"));
+    }
     command.arg("--cache-dir").arg(base.join("cache")).arg("--state-dir").arg(base.join("state"));
     let output = command.output().unwrap();
     let [text, errors] =

@@ -6,5 +6,9 @@
 mod bad_days;
 // A bucket of a real S3 server.
 mod bucket;
+// Somebody with a bucket's credentials means harm.
+mod hostile;
+// Each role works with the policy that the program prints for it, and can do no more.
+mod policies;
 // Many processes back up to one folder vault at the same time.
 mod together;

@@ -217,10 +217,16 @@ impl Ledger {
         }
         let marked = read_mark(&*components.place)?;
         let remembered = memory.head()?;
-        let (shelf, genesis) = Shelf::find(components.place.clone())?;
-        let genesis =
+        let (mut shelf, genesis) = Shelf::find(components.place.clone())?;
+        let mut genesis =
             genesis.ok_or_else(|| nothing_there(remembered.filter(|_| marked.is_none())))?;
-        let state = State::begin(config_bytes, &genesis, Trust::Check)?;
+        let state = match State::begin(config_bytes, &genesis, Trust::Check) {
+            Err(error) if shelf.find_oldest_versions()? => {
+                genesis = shelf.read(Seq(0))?.ok_or(error)?;
+                State::begin(config_bytes, &genesis, Trust::Check)?
+            }
+            begun => begun?,
+        };
         memory.keep_record(state.head(), &genesis);
         Ok(Self {
             components,
