@@ -61,7 +61,7 @@ enum Aftermath {
 
 impl Lab {
     fn new() -> Self {
-        let folder = folder();
+        let folder = testkit::small_folder().unwrap();
         let mut lab = Self { folder, kept: BTreeMap::new(), snapshots: Vec::new() };
         std::fs::create_dir_all(lab.at("source")).unwrap();
         lab.well(&["init", "--pack-size", "4MiB"]);
@@ -149,11 +149,6 @@ impl Lab {
         std::fs::remove_dir_all(self.folder.path().join("lab")).unwrap();
         copy(&self.folder.path().join("kept"), &self.folder.path().join("lab"));
     }
-}
-
-/// In memory, where there is such a place: a few hundred small files are made and removed often.
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn stop_after_every_change(scene: &Scene) {

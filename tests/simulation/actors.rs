@@ -113,7 +113,7 @@ impl Home {
 }
 
 fn folder() -> TempDir {
-    tempfile::tempdir().expect("a test has a folder for what is temporary")
+    testkit::small_folder().expect("a test has a folder for what is temporary")
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

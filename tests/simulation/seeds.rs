@@ -1,6 +1,6 @@
 //! Plays many seeds. `STRONGROOM_SIMULATION_SEEDS` says how many, `STRONGROOM_SIMULATION_FIRST`
 //! from which one on, and `STRONGROOM_SIMULATION_SEED` plays one again. They are shared out among
-//! four tests, which run at the same time.
+//! eight tests, which run at the same time.
 
 use vault::{Rule, Rules};
 
@@ -8,17 +8,17 @@ use crate::oracle::Counts;
 use crate::play::{Cast, play};
 use crate::staged::{Scene, play_scene};
 
-/// Enough for every change: 90 seconds of a processor. `make simulate` plays for hours.
-const SEEDS: u64 = 640;
+/// Enough for every change: four minutes of a processor. `make simulate` plays for hours.
+const SEEDS: u64 = 2000;
 /// The tests that share them.
-const SPANS: u64 = 4;
+const SPANS: u64 = 8;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
-/// Plays each fourth seed, from the `span`th on; the first span plays the one that is asked for.
+/// Plays each eighth seed, from the `span`th on; the first span plays the one that is asked for.
 #[track_caller]
 fn nothing_is_lost(span: u64) {
     let one = number("STRONGROOM_SIMULATION_SEED");
@@ -46,19 +46,23 @@ fn thousands_of_seeds_lose_nothing() {
     nothing_is_lost(0);
 }
 
-#[test]
-fn thousands_of_seeds_lose_nothing_second_span() {
-    nothing_is_lost(1);
+macro_rules! each_further_span {
+    ($($test:ident: $span:literal),+ $(,)?) => {$(
+        #[test]
+        fn $test() {
+            nothing_is_lost($span);
+        }
+    )+};
 }
 
-#[test]
-fn thousands_of_seeds_lose_nothing_third_span() {
-    nothing_is_lost(2);
-}
-
-#[test]
-fn thousands_of_seeds_lose_nothing_fourth_span() {
-    nothing_is_lost(3);
+each_further_span! {
+    thousands_of_seeds_lose_nothing_second_span: 1,
+    thousands_of_seeds_lose_nothing_third_span: 2,
+    thousands_of_seeds_lose_nothing_fourth_span: 3,
+    thousands_of_seeds_lose_nothing_fifth_span: 4,
+    thousands_of_seeds_lose_nothing_sixth_span: 5,
+    thousands_of_seeds_lose_nothing_seventh_span: 6,
+    thousands_of_seeds_lose_nothing_eighth_span: 7,
 }
 
 fn repeat(seed: u64) -> String {

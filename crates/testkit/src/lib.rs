@@ -18,4 +18,13 @@ pub mod stopper;
 
 pub use compare::{Seen, look};
 pub use forest::{Forest, Nastiness};
+
+/// A folder for a few small files that are made and removed often: in memory, where the system has
+/// a place for that.
+///
+/// # Errors
+/// When there is no folder for what is temporary either.
+pub fn small_folder() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
 pub use signing::{Credentials, REGION};
