@@ -59,6 +59,7 @@ cases! {
     recover
     repair
     repair_from
+    replicate
     restore_options
     restore_refuses
     roles_read

@@ -13,7 +13,7 @@ use crate::world::{PROGRAM, Ran, World};
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
 
 /// The folders of the root that the story uses.
-const ROOTS: [&str; 4] = ["/backup", "/srv", "/tmp", "/etc/strongroom"];
+const ROOTS: [&str; 5] = ["/backup", "/srv", "/tmp", "/etc/strongroom", "/mnt/offsite"];
 
 #[test]
 fn every_command_in_the_readme_can_be_typed() {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::world::{PROGRAM, Ran, World};
 
@@ -38,6 +38,38 @@ fn the_units_back_up_collect_and_verify_by_a_profile() {
 
     let snapshots = world.json(&["snapshots", "--tag", "nightly"]);
     assert_eq!(snapshots["snapshots"].as_array().unwrap().len(), 1, "{snapshots}");
+}
+
+#[test]
+fn the_unit_that_replicates_follows_until_systemd_stops_it_and_holds_no_key() {
+    let world = scheduled_world();
+    let settings = std::fs::read_to_string(world.path("settings.toml")).unwrap();
+    world.write(
+        "settings.toml",
+        &format!("{settings}[profile.nightly.replicate]\nto = [\"offsite\"]\nhold = \"30d\"\n"),
+    );
+    let unit = unit("strongroom-replicate@.service");
+    assert!(!unit.contains_key("LoadCredential"));
+    assert_eq!(unit["ReadWritePaths"], ["-/srv/offsite"]);
+    assert_eq!(unit["CapabilityBoundingSet"], [""]);
+    let typed = unit["ExecStart"][0].replace("%i", "nightly");
+    let mut words = typed.split_whitespace();
+    assert_eq!(words.next(), Some("/usr/local/bin/strongroom"));
+    let mut program = Command::new(PROGRAM);
+    world.prepare(&mut program);
+    program.env_remove("HOME").env("STRONGROOM_CONFIG", "settings.toml").args(words);
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+
+    let mut following = program.spawn().unwrap();
+    let mut first = String::new();
+    let out = following.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut first).unwrap();
+    let id = following.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let ended = following.wait().unwrap().code().unwrap();
+
+    assert!(first.contains("offsite: copied"), "{first}");
+    assert_eq!(unit["SuccessExitStatus"], [ended.to_string()]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn assert_whole(world: &World, host: &str, what: &str) {
     }
     let never = AtomicBool::new(false);
     let components = components(&world.place, &world.clock());
-    let found = verify_keyless(&components, Fraction::WHOLE, &Silent, &never).unwrap();
+    let found = verify_keyless(&components, Reading::All, &Silent, &never).unwrap();
     let others: Vec<_> = found.damage.iter().filter(|d| !d.object.starts_with("keys/")).collect();
     assert!(others.is_empty(), "{what}: {others:?}");
 }

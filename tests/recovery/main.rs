@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "whatever is unwrapped here is what the suite checks")]
 
+// A small vault in memory, and a place beside it.
+mod world;
+
 // Another place kept complete without a key, killed at any request.
 mod replica;
 
@@ -18,3 +21,9 @@ mod recover;
 
 // What is damaged comes back from another copy.
 mod repair_from;
+
+// A replica over the years: holds, clocks, races, other histories, and how it compares.
+mod upkeep;
+
+// The command `replicate`: without a key, killed at any moment, following.
+mod command;

@@ -12,8 +12,8 @@ use strongroom::{LOCK_DAYS_MAX, ObjectLock, RetentionMode};
 
 use crate::commands::{
     backup, bench, cat, collect, completions, config, copy, diff, find, forget, hold, init, key,
-    kit, ledger, ls, man, mount, protect, recover, release, repair, restore, snapshots, stats, tag,
-    verify,
+    kit, ledger, ls, man, mount, protect, recover, release, repair, replicate, restore, snapshots,
+    stats, tag, verify,
 };
 
 use crate::exit::{Failure, Result};
@@ -175,6 +175,7 @@ pub(crate) enum Command {
     #[command(alias = "check")]
     Verify(verify::Args),
     Repair(repair::Args),
+    Replicate(Box<replicate::Args>),
     Recover(recover::Args),
     Key(key::Args),
     Kit(kit::Args),
@@ -208,6 +209,7 @@ impl Command {
             Self::Stats(_) => "stats",
             Self::Verify(_) => "verify",
             Self::Repair(_) => "repair",
+            Self::Replicate(_) => "replicate",
             Self::Recover(_) => "recover",
             Self::Key(args) => args.name(),
             Self::Kit(args) => args.name(),

@@ -25,6 +25,7 @@ pub(crate) mod protect;
 pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod repair;
+pub(crate) mod replicate;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod stats;
@@ -58,6 +59,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<Box<dyn Report>
         Command::Protect(args) => Ok(Box::new(protect::run(&args, context)?)),
         Command::Verify(args) => Ok(Box::new(verify::run(&args, context)?)),
         Command::Repair(args) => Ok(Box::new(repair::run(&args, context)?)),
+        Command::Replicate(args) => Ok(Box::new(replicate::run(&args, context)?)),
         Command::Recover(args) => Ok(Box::new(recover::run(&args, context)?)),
         Command::Key(args) => key::run(&args, context),
         Command::Kit(args) => kit::run(&args, context),

@@ -145,8 +145,16 @@ impl Context {
 
     /// Opens the place alone, for what needs no key, reading no more bytes than this in a second.
     pub(crate) fn open_place_limited(&self, read: Option<NonZeroU64>) -> Result<Components> {
-        let url = self.place_url()?;
-        Ok(self.limited(self.place_at(&url)?, read))
+        self.open_place_at(&self.place_url()?, read)
+    }
+
+    /// Opens a place beside the vault's, reading no more bytes than this in a second.
+    pub(crate) fn open_place_at(
+        &self,
+        url: &PlaceUrl,
+        read: Option<NonZeroU64>,
+    ) -> Result<Components> {
+        Ok(self.limited(self.place_at(url)?, read))
     }
 
     /// Opens the place for a new vault; it is made when it is not there.

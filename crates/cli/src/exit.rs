@@ -232,9 +232,11 @@ impl From<Error> for Failure {
             Error::Files(FilesError::WrongKind { .. })
             | Error::Ledger(LedgerError::NotBroken | LedgerError::NothingLost) => Exit::Failed,
             // A disk that is not mounted looks so.
-            Error::Place(PlaceError::Folder { kind: PlaceErrorKind::NotFound, .. }) => {
-                Exit::Unavailable
-            }
+            Error::Place(PlaceError::Folder { kind: PlaceErrorKind::NotFound, .. })
+            | Error::Replica(ReplicaError::Place(PlaceError::Folder {
+                kind: PlaceErrorKind::NotFound,
+                ..
+            })) => Exit::Unavailable,
             _ => exit,
         };
         Self::new(kind, exit, error.to_string(), hint(&error))
@@ -251,7 +253,7 @@ macro_rules! failures_of {
     };
 }
 
-failures_of!(FilesError, KeyError, LedgerError, PlaceError, VaultError);
+failures_of!(FilesError, KeyError, LedgerError, PlaceError, ReplicaError, VaultError);
 
 /// The next step after an error.
 fn hint(error: &Error) -> &'static str {
@@ -369,15 +371,6 @@ fn files_hint(error: &FilesError) -> Option<&'static str> {
 const LOSS: &str = "look for another copy that has them; if they are lost for good, \
     --accept-loss goes on without them";
 
-fn replica_hint(error: &ReplicaError) -> Option<&'static str> {
-    Some(match error {
-        ReplicaError::NoReplica { .. } => "name a new or an empty folder with --to",
-        ReplicaError::Place(error) => return place_hint(error),
-        ReplicaError::Ledger(error) => return ledger_hint(error),
-        _ => return None,
-    })
-}
-
 fn place_hint(error: &PlaceError) -> Option<&'static str> {
     Some(match error {
         PlaceError::Folder { .. } if error.kind() == PlaceErrorKind::NotFound => NO_VAULT,
@@ -445,6 +438,30 @@ fn ledger_hint(error: &LedgerError) -> Option<&'static str> {
         LedgerError::Place(error) => return place_hint(error),
         LedgerError::Crypto(error) => return key_hint(error),
         _ => return None,
+    })
+}
+
+fn replica_hint(error: &ReplicaError) -> Option<&'static str> {
+    Some(match error {
+        ReplicaError::Place(error) => return place_hint(error),
+        ReplicaError::Ledger(error) => return ledger_hint(error),
+        ReplicaError::NoVault { .. } => NO_VAULT,
+        ReplicaError::NoReplica { .. } => {
+            "name an empty place, or one that `strongroom replicate` made of this vault; nothing \
+             was written there"
+        }
+        ReplicaError::Behind { .. } => {
+            "add nothing to the source before its records are back: the target still has them; \
+             nothing was written there"
+        }
+        ReplicaError::Fork { .. } => {
+            "`strongroom ledger log` with --vault shows either history; keep both places as they \
+             are until you know which is yours; nothing was written"
+        }
+        ReplicaError::Broken { .. } => {
+            "remove the records from that number on there; `strongroom replicate` copies them again"
+        }
+        ReplicaError::Cancelled => return None,
     })
 }
 

@@ -16,6 +16,7 @@ mod hooks;
 mod keys;
 mod locks;
 mod output;
+mod prices;
 mod progress;
 mod quantities;
 mod run;
@@ -25,6 +26,7 @@ mod sizes;
 mod sources;
 mod suggestion;
 mod table;
+mod targets;
 mod time;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use strongroom::{CollectProgress, Progress, VerifyProgress, Written};
+use strongroom::{CollectProgress, ObjectName, Progress, ReplicaProgress, VerifyProgress, Written};
 
 use crate::args::ProgressMode;
 use crate::context::Context;
@@ -66,6 +66,11 @@ impl Meter {
     /// From here on nothing is drawn.
     pub(crate) fn hide(&self) {
         self.is_hidden.store(true, Ordering::Relaxed);
+    }
+
+    /// From here on it is drawn again.
+    pub(crate) fn show(&self) {
+        self.is_hidden.store(false, Ordering::Relaxed);
     }
 
     fn now_at(&self, path: &[u8]) {
@@ -155,6 +160,23 @@ impl VerifyProgress for Meter {
         self.files_done(1);
         self.bytes_done(bytes);
         self.now_at(name.as_bytes());
+    }
+}
+
+impl ReplicaProgress for Meter {
+    fn planned(&self, objects: u64, bytes: u64) {
+        self.files_expected.fetch_add(objects, Ordering::Relaxed);
+        self.bytes_expected.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn copied(&self, name: &ObjectName, bytes: u64) {
+        self.files_done(1);
+        self.bytes_done(bytes);
+        self.now_at(name.as_str().as_bytes());
+    }
+
+    fn deleted(&self, name: &ObjectName) {
+        self.now_at(name.as_str().as_bytes());
     }
 }
 

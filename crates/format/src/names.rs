@@ -56,6 +56,11 @@ impl VaultNames {
         name(format!("lists/{digest}"))
     }
 
+    /// What a probe puts for a moment.
+    pub fn probe(id: &[u8; 16]) -> ObjectName {
+        name(format!("probe/{}", Hex(id)))
+    }
+
     /// All key slots.
     pub fn slots() -> NamePrefix {
         prefix("keys/")

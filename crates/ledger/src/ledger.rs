@@ -25,8 +25,9 @@ use format::{
 use places::{Clock, Place};
 
 pub use append::Appended;
+pub use bundle::BUNDLE_BYTES_MAX;
 pub(crate) use bundle::decode as decode_bundle;
-pub use checkpoint::CHECKPOINT_RECORDS;
+pub use checkpoint::{CHECKPOINT_BYTES_MAX, CHECKPOINT_RECORDS};
 
 use crate::shelf::Shelf;
 use crate::state::{check_config, open_payload};

@@ -16,6 +16,7 @@ mod protect;
 mod shelf;
 mod standing;
 mod state;
+mod stored_times;
 mod versions;
 
 #[cfg(test)]
@@ -24,7 +25,9 @@ mod tests;
 pub use draft::{Author, Draft};
 pub use error::{Error, ErrorKind, Result};
 pub use format::{RecordAt, RecordHash, Seq};
-pub use ledger::{Appended, CHECKPOINT_RECORDS, Components, Entry, Ledger};
+pub use ledger::{
+    Appended, BUNDLE_BYTES_MAX, CHECKPOINT_BYTES_MAX, CHECKPOINT_RECORDS, Components, Entry, Ledger,
+};
 pub use memory::{Memory, ProcessMemory};
 pub use protect::{LockReport, ProtectMode, ProtectOptions, Protected, protect};
 pub use shelf::RecordBytes;
@@ -34,4 +37,5 @@ pub use state::{
     Origin, Outcome, PackStanding, Policy, Recover, Report, Run, Session, SessionStatus, Snapshot,
     SnapshotStanding, State, Trust, VoidReason, VoidRecord, Voids,
 };
+pub use stored_times::StoredTimes;
 pub use versions::{NameVersions, Need, each_name};

@@ -52,16 +52,34 @@ pub enum Error {
         /// What lies there.
         found: String,
     },
-    /// The target has records that the source lacks, or has otherwise.
+    /// The target has records that the source lacks: it was rolled back.
     #[error(
-        "{place} has another history than its source: its record {seq} is not the source's; \
-         nothing was copied"
+        "{place} has records up to {newest}, its source only those below {first}: \
+         the source was rolled back"
     )]
+    Behind {
+        /// The target.
+        place: String,
+        /// The number behind the source's newest record.
+        first: Seq,
+        /// The target's newest record.
+        newest: Seq,
+    },
+    /// The target has other records than the source.
+    #[error("{place} has another history than its source from record {first} on")]
     Fork {
         /// The target.
         place: String,
-        /// Its newest record.
-        seq: Seq,
+        /// The lowest number whose record is not the source's.
+        first: Seq,
+    },
+    /// The target's own ledger is broken.
+    #[error("the ledger at {place} is broken: {found}")]
+    Broken {
+        /// The target.
+        place: String,
+        /// Where and how.
+        found: String,
     },
     /// The caller asked to stop.
     #[error("the replication was stopped; the next one goes on from here")]
@@ -89,7 +107,10 @@ impl Error {
                 ledger::ErrorKind::Invalid => ErrorKind::Invalid,
             },
             Self::NoVault { .. } => ErrorKind::NotFound,
-            Self::NoReplica { .. } | Self::Fork { .. } => ErrorKind::Conflict,
+            Self::NoReplica { .. }
+            | Self::Behind { .. }
+            | Self::Fork { .. }
+            | Self::Broken { .. } => ErrorKind::Conflict,
             Self::Cancelled => ErrorKind::Cancelled,
         }
     }

@@ -3,18 +3,18 @@
 //! Nothing but the ledgers of both places says what is to be done, so a pass that was killed is
 //! gone on with by the next one, on this host or another. DESIGN §12.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use crypto::Digest;
-use format::{NamedObject, Record, RecordAt, Ref, Seq, SignedRecord, VaultNames};
-use ledger::{Components, Ledger, ProcessMemory, State};
-use places::{NamePrefix, ObjectName, Place};
+use format::{Record, RecordAt, Seq, VaultNames};
+use ledger::{Alarm, Break, Components, Ledger};
+use places::{ObjectName, Time};
 
-use crate::copy::{Copier, Outcome};
+use crate::copy::{Copied, Copier};
+use crate::plan::{Wanted, lacking_derived, lacking_objects, lacking_record_bytes, lacking_small};
+use crate::purge::Coming;
+use crate::source::open_source;
 use crate::target::Target;
 use crate::{Error, Result};
 
@@ -23,8 +23,11 @@ use crate::{Error, Result};
 pub struct ReplicaOptions {
     /// How long an object outlives the record that drops it, by the target's clock.
     pub hold: Duration,
-    /// Objects copied at once; each is held in memory whole.
+    /// Objects copied at once; each is held in memory whole, 256 MiB together unless one alone has
+    /// more.
     pub connections: usize,
+    /// Whether each object is read back from the target.
+    pub read_back: ReadBack,
     /// The most objects that one pass deletes.
     pub deletions_max: usize,
     /// Whether anything is written.
@@ -36,6 +39,7 @@ impl Default for ReplicaOptions {
         Self {
             hold: Duration::from_secs(7 * 24 * 3600),
             connections: 4,
+            read_back: ReadBack::No,
             deletions_max: 10_000,
             rehearsal: Rehearsal::No,
         }
@@ -52,12 +56,27 @@ pub enum Rehearsal {
     Yes,
 }
 
+/// Whether what was put is read again. Bytes are verified by their digest before they are put, a
+/// put that was answered is durable, and a bucket checks a digest of what it received: reading back
+/// is for places that one has reason not to trust.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadBack {
+    /// It is not.
+    #[default]
+    No,
+    /// It is, and its digest compared.
+    Yes,
+}
+
 /// Hears what is copied; called from several threads.
 pub trait ReplicaProgress: Sync {
-    /// So many objects with so many bytes are to be copied in this pass.
+    /// So many objects and records with so many bytes are to be copied, beside those that were
+    /// planned before.
     fn planned(&self, objects: u64, bytes: u64);
-    /// An object was copied.
+    /// An object or a record was copied. The bytes of records are so few that they are not counted.
     fn copied(&self, name: &ObjectName, bytes: u64);
+    /// An object was deleted.
+    fn deleted(&self, name: &ObjectName);
 }
 
 /// Hears nothing.
@@ -66,26 +85,31 @@ pub struct Quiet;
 impl ReplicaProgress for Quiet {
     fn planned(&self, _: u64, _: u64) {}
     fn copied(&self, _: &ObjectName, _: u64) {}
+    fn deleted(&self, _: &ObjectName) {}
 }
 
 /// What a pass did, or would do.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    /// The source's head that the target has reached.
+    /// The target's newest record, after the pass.
     pub head: Option<RecordAt>,
     /// How far the target was behind when the pass began.
     pub lag: Lag,
     /// Records copied.
     pub records: u64,
-    /// Other objects copied.
+    /// Their bytes.
+    pub record_bytes: u64,
+    /// Other objects copied, whatever they are.
     pub objects: u64,
-    /// Bytes copied, records aside.
+    /// Their bytes.
     pub bytes: u64,
     /// Objects deleted, because a record dropped them and the hold is over.
     pub deleted: u64,
-    /// Objects dropped whose hold is not over, or that the next pass deletes.
+    /// Objects dropped whose hold is not over, or that a later pass deletes.
     pub held: u64,
-    /// What the source should have and has not, or has otherwise.
+    /// When the first of these holds ends, where it is known.
+    pub held_until: Option<Time>,
+    /// What the source should have and has not, or what lies otherwise in one of the two places.
     pub missing: Vec<MissingObject>,
     /// Why the source's ledger was not followed to its end.
     pub broken: Option<String>,
@@ -118,274 +142,241 @@ pub struct Replicator {
     options: ReplicaOptions,
     ledger: Option<Ledger>,
     copy: Option<Target>,
+    done: Option<Done>,
 }
+
+/// What is known since a pass that ended well.
+struct Done {
+    /// The source's head then.
+    head: RecordAt,
+    /// When both places are to be looked at again, whatever the source's head.
+    again: Time,
+    missing: Vec<MissingObject>,
+}
+
+/// How often both places are listed while the source's head stays: key slots come without a record,
+/// and what was missing may have come back.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
 impl Replicator {
     /// A replicator between two places. Nothing is read yet.
     pub fn new(source: Components, target: Components, options: ReplicaOptions) -> Self {
-        Self { source, target, options, ledger: None, copy: None }
+        Self { source, target, options, ledger: None, copy: None, done: None }
     }
 
-    /// Copies what the target lacks up to the source's head, then deletes what was dropped.
+    /// Copies what the target lacks up to the source's head, then deletes what was dropped. While
+    /// the head stays the source is asked for it alone, and the target for nothing but what is due
+    /// for deletion; once an hour both are looked at anew.
     ///
     /// # Errors
-    /// [`Error::Fork`] and [`Error::NoReplica`] before anything is written; [`Error::Cancelled`];
-    /// errors of both places. The next pass goes on where this one ended.
+    /// [`Error::Fork`], [`Error::Behind`] and [`Error::NoReplica`] before anything is written;
+    /// [`Error::Cancelled`]; errors of both places. The next pass goes on where this one ended.
     pub fn pass(&mut self, progress: &dyn ReplicaProgress, cancel: &AtomicBool) -> Result<Pass> {
         let done = self.run(progress, cancel);
         if done.is_err() {
             // What is known of the target may be wrong after an error: it is read anew.
             self.ledger = None;
             self.copy = None;
+            self.done = None;
         }
         done
     }
 
     fn run(&mut self, progress: &dyn ReplicaProgress, cancel: &AtomicBool) -> Result<Pass> {
+        go_on(cancel)?;
         let ledger = match self.ledger.take() {
-            Some(mut ledger) => {
-                ledger.refresh()?;
-                ledger
-            }
+            Some(ledger) => refreshed(ledger, &self.source)?,
             None => open_source(&self.source)?,
         };
         let ledger = self.ledger.insert(ledger);
         let copy = match self.copy.take() {
-            Some(copy) => copy,
+            Some(mut copy) => {
+                if self.done.as_ref().is_none_or(|done| self.source.clock.now() >= done.again) {
+                    copy.forget_listing();
+                    self.done = None;
+                }
+                copy
+            }
             None => Target::open(&self.target, ledger)?,
         };
         let copy = self.copy.insert(copy);
-        if let Some(seq) = copy.fork_from(ledger)? {
-            return Err(Error::Fork { place: self.target.place.describe(), seq });
-        }
-        let mut pass = Pass { lag: lag(copy, ledger, &self.source)?, ..Pass::default() };
-        let source = &self.source;
-        match self.options.rehearsal {
-            Rehearsal::Yes => {
-                let plan = plan(ledger, copy, &*source.place)?;
-                pass.lag.bytes = plan.iter().map(|wanted| wanted.size).sum();
-                pass.objects = plan.len() as u64;
-                pass.bytes = pass.lag.bytes;
-                pass.records = pass.lag.records;
+        let (head, now) = (ledger.state().head(), self.source.clock.now());
+        let (mut pass, mut coming) = (Pass::default(), None);
+        match self.done.take() {
+            Some(done) if done.head == head => {
+                pass.missing = done.missing.clone();
+                self.done = Some(done);
             }
-            Rehearsal::No => {
-                copy.mark()?;
-                copy_small(source, copy, &self.options, &mut pass, cancel)?;
-                copy_objects(ledger, copy, source, &self.options, &mut pass, progress, cancel)?;
-                copy_records(ledger, copy, &mut pass, cancel)?;
-                copy_derived(source, copy, &self.options, ledger.state(), cancel)?;
+            known => {
+                copy.check_history(ledger)?;
+                pass.lag = lag(copy, ledger, &self.source)?;
+                let (source, options) = (&self.source, &self.options);
+                let work = Work { source, options, progress, cancel };
+                match options.rehearsal {
+                    Rehearsal::Yes => {
+                        let objects = work.rehearse(ledger, copy, &mut pass)?;
+                        coming = Some(Coming { state: ledger.state(), objects });
+                    }
+                    Rehearsal::No => work.copy(ledger, copy, &mut pass)?,
+                }
+                let (head, missing) = (ledger.state().head(), pass.missing.clone());
+                let again = known.map_or(now.plus(LOOK_EVERY), |known| known.again);
+                self.done = Some(Done { head, again, missing });
             }
         }
         pass.head = copy.head();
         pass.broken = ledger.standing().broken().map(ToString::to_string);
-        copy.purge(&self.options, &mut pass, cancel)?;
+        copy.purge(coming.as_ref(), &self.options, &mut pass, progress, cancel)?;
         Ok(pass)
     }
 }
 
-/// Opens the source's ledger without a key.
-fn open_source(source: &Components) -> Result<Ledger> {
-    let config = read_config(&*source.place)?;
-    let memory = Arc::new(ProcessMemory::new());
-    match Ledger::open(source.clone(), &config, None, memory.clone(), None) {
-        Err(ledger::Error::Config { .. }) => {
-            let config = copy_in_genesis(&*source.place)?;
-            let config = config.ok_or_else(|| no_vault(&*source.place))?;
-            Ok(Ledger::open(source.clone(), &config, None, memory, None)?)
-        }
-        opened => Ok(opened?),
+/// The source's ledger, caught up; from its beginning where the source shows another history.
+fn refreshed(mut ledger: Ledger, source: &Components) -> Result<Ledger> {
+    ledger.refresh()?;
+    let is_other = |alarm: &Alarm| matches!(alarm, Alarm::RolledBack { .. } | Alarm::Forked { .. });
+    match ledger.standing().alarms.iter().any(is_other) {
+        true => open_source(source),
+        false => Ok(ledger),
     }
 }
 
-/// The config's bytes, or those of its copy in the first record.
-fn read_config(place: &dyn Place) -> Result<Bytes> {
-    match place.get(&VaultNames::config(), None) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if error.kind() == places::ErrorKind::NotFound => {
-            copy_in_genesis(place)?.ok_or_else(|| no_vault(place))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn no_vault(place: &dyn Place) -> Error {
-    Error::NoVault { place: place.describe() }
-}
-
-fn copy_in_genesis(place: &dyn Place) -> Result<Option<Bytes>> {
-    let bytes = match place.get(&VaultNames::record(Seq(0)), None) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == places::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let signed = SignedRecord::decode(&bytes).ok();
-    let refs = signed.as_ref().and_then(|signed| signed.record.refs.inline());
-    Ok(refs.unwrap_or_default().iter().find_map(|named| match named {
-        Ref::Config(config) => Some(Bytes::copy_from_slice(config)),
-        _ => None,
-    }))
-}
-
-fn lag(copy: &Target, ledger: &Ledger, source: &Components) -> Result<Lag> {
+/// The newest record of the source that is copied. Where a signed record names another one before
+/// it than lies there, that one is not what it was: its right bytes may come back.
+pub(crate) fn reach(ledger: &Ledger) -> Seq {
     let head = ledger.state().head().seq;
+    match ledger.standing().broken() {
+        Some(Break::Previous { seq, .. }) => head.min(Seq(seq.0.saturating_sub(2))),
+        _ => head,
+    }
+}
+
+pub(crate) fn lag(copy: &Target, ledger: &Ledger, source: &Components) -> Result<Lag> {
+    let head = reach(ledger);
     let first = copy.head().map_or(Seq(0), |at| at.seq.next());
     let records = (head.0 + 1).saturating_sub(first.0);
     if records == 0 {
         return Ok(Lag::default());
     }
-    let oldest: Option<Record> = ledger.read(first)?.record;
+    let oldest: Option<Record> = match ledger.read(first) {
+        // A `mend` settled a number that holds nothing.
+        Err(ledger::Error::NoRecord { .. }) => None,
+        read => read?.record,
+    };
     let time = oldest.map_or(Duration::ZERO, |record| source.clock.now().since(record.claimed));
     Ok(Lag { records, bytes: 0, time })
 }
 
-/// A pack or run that the target lacks.
-pub(crate) struct Wanted {
-    pub(crate) name: ObjectName,
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
+/// What a pass copies, and how.
+struct Work<'a> {
+    source: &'a Components,
+    options: &'a ReplicaOptions,
+    progress: &'a dyn ReplicaProgress,
+    cancel: &'a AtomicBool,
 }
 
-/// What the target lacks of the needs of all records less their drops. A run that a merge
-/// replaced is still wanted while it is there: a target that has not reached the merge reads it.
-fn plan(ledger: &Ledger, copy: &mut Target, source: &dyn Place) -> Result<Vec<Wanted>> {
-    let present = copy.present()?;
-    let state = ledger.state();
-    let mut sizes = HashMap::new();
-    for prefix in [VaultNames::packs(), VaultNames::runs()] {
-        for listed in source.list(&prefix, None)? {
-            let listed = listed?;
-            if let Some(NamedObject::Pack(digest) | NamedObject::Run(digest)) =
-                NamedObject::parse(&listed.name)
-            {
-                sizes.insert(digest, listed.size);
+impl Work<'_> {
+    /// Says what [`Self::copy`] would do; gives the packs and runs that would come.
+    fn rehearse(&self, ledger: &Ledger, copy: &mut Target, pass: &mut Pass) -> Result<Vec<Digest>> {
+        let source = &*self.source.place;
+        let objects = lacking_objects(ledger, copy, source)?;
+        let coming = objects.iter().filter(|wanted| wanted.size.is_some());
+        let coming = coming.filter_map(|wanted| wanted.digest).collect();
+        pass.lag.bytes = total(&objects).1;
+        let sizes = [objects, lacking_small(copy, source)?, lacking_derived(ledger, copy, source)?];
+        for (objects, bytes) in sizes.iter().map(|wanted| total(wanted)) {
+            pass.objects += objects;
+            pass.bytes += bytes;
+        }
+        for wanted in sizes.into_iter().flatten().filter(|wanted| wanted.size.is_none()) {
+            let reason = "it is not at the source".to_owned();
+            pass.missing.push(MissingObject { object: wanted.name, reason });
+        }
+        for bytes in copy.lacking_first() {
+            pass.objects += 1;
+            pass.bytes += bytes;
+        }
+        pass.records = pass.lag.records;
+        pass.record_bytes = lacking_record_bytes(ledger, copy, source)?;
+        Ok(coming)
+    }
+
+    /// Copies in the order of §12: before the mark nothing, and before a record what it needs.
+    fn copy(&self, ledger: &mut Ledger, copy: &mut Target, pass: &mut Pass) -> Result<()> {
+        for bytes in copy.lacking_first() {
+            pass.objects += 1;
+            pass.bytes += bytes;
+        }
+        copy.mark()?;
+        copy.put_config()?;
+        let small = lacking_small(copy, &*self.source.place)?;
+        let missing = self.copy_planned(small, copy, pass)?;
+        self.copy_objects(ledger, copy, pass)?;
+        pass.missing.extend(missing);
+        self.copy_records(ledger, copy, pass)?;
+        let derived = lacking_derived(ledger, copy, &*self.source.place)?;
+        // What nobody needs and is gone again is not missed.
+        self.copy_planned(derived, copy, pass)?;
+        Ok(())
+    }
+
+    fn copy_objects(&self, ledger: &mut Ledger, copy: &mut Target, pass: &mut Pass) -> Result<()> {
+        loop {
+            let plan = lacking_objects(ledger, copy, &*self.source.place)?;
+            pass.lag.bytes = pass.lag.bytes.max(total(&plan).1);
+            let missing = self.copy_planned(plan, copy, pass)?;
+            if missing.is_empty() {
+                pass.missing.clear();
+                return Ok(());
+            }
+            // What is gone may have been dropped meanwhile: a newer head says so.
+            let before = ledger.state().head();
+            ledger.refresh()?;
+            pass.missing = missing;
+            if ledger.state().head() == before {
+                return Ok(());
             }
         }
     }
-    let packs = state.packs().map(|(digest, _)| (digest, VaultNames::pack(digest)));
-    let runs = state.runs().map(|(digest, _)| (digest, VaultNames::run(digest)));
-    let dropped = state.dropped_runs().map(|(digest, _)| digest);
-    let dropped = dropped.filter(|digest| sizes.contains_key(*digest));
-    let dropped = dropped.map(|digest| (digest, VaultNames::run(digest)));
-    let all = packs.chain(runs).chain(dropped);
-    let lacking = all.filter(|(digest, _)| !present.contains(*digest));
-    Ok(lacking
-        .map(|(digest, name)| {
-            let size = sizes.get(digest).copied().unwrap_or_default();
-            Wanted { name, digest: *digest, size }
-        })
-        .collect())
-}
 
-/// The config, key slots and long lists.
-fn copy_small(
-    source: &Components,
-    copy: &mut Target,
-    options: &ReplicaOptions,
-    pass: &mut Pass,
-    cancel: &AtomicBool,
-) -> Result<()> {
-    copy.put_config(&read_config(&*source.place)?)?;
-    for prefix in [VaultNames::slots(), VaultNames::lists()] {
-        let known: BTreeSet<ObjectName> = names(&*copy.components().place, &prefix)?;
-        for name in names(&*source.place, &prefix)? {
-            go_on(cancel)?;
-            let digest = match NamedObject::parse(&name) {
-                Some(NamedObject::List(digest)) => Some(digest),
-                Some(NamedObject::Slot(_)) => None,
-                _ => continue,
-            };
-            if known.contains(&name) {
-                continue;
-            }
-            let copier = Copier::new(&*source.place, copy.components(), options, cancel);
-            if let Outcome::Copied(bytes) = copier.copy(&name, digest.as_ref())? {
-                pass.objects += 1;
-                pass.bytes += bytes;
-            }
-        }
+    fn copy_planned(
+        &self,
+        plan: Vec<Wanted>,
+        copy: &mut Target,
+        pass: &mut Pass,
+    ) -> Result<Vec<MissingObject>> {
+        let Self { source, options, progress, cancel } = self;
+        let (objects, bytes) = total(&plan);
+        progress.planned(objects, bytes);
+        let copier = Copier::new(&*source.place, copy.components(), options, *progress, cancel);
+        let Copied { objects, bytes, present, missing } = copier.copy_all(plan)?;
+        present.iter().for_each(|digest| copy.note_present(*digest));
+        pass.objects += objects;
+        pass.bytes += bytes;
+        Ok(missing)
     }
-    Ok(())
-}
 
-fn copy_objects(
-    ledger: &mut Ledger,
-    copy: &mut Target,
-    source: &Components,
-    options: &ReplicaOptions,
-    pass: &mut Pass,
-    progress: &dyn ReplicaProgress,
-    cancel: &AtomicBool,
-) -> Result<()> {
-    loop {
-        let plan = plan(ledger, copy, &*source.place)?;
-        let bytes = plan.iter().map(|wanted| wanted.size).sum();
-        progress.planned(plan.len() as u64, bytes);
-        pass.lag.bytes = pass.lag.bytes.max(bytes);
-        let copier = Copier::new(&*source.place, copy.components(), options, cancel);
-        let copied = copier.copy_all(plan, progress)?;
-        copied.present.iter().for_each(|digest| copy.note_present(*digest));
-        pass.objects += copied.objects;
-        pass.bytes += copied.bytes;
-        if copied.missing.is_empty() {
-            pass.missing.clear();
-            return Ok(());
+    fn copy_records(&self, ledger: &Ledger, copy: &mut Target, pass: &mut Pass) -> Result<()> {
+        let head = reach(ledger);
+        copy.expect_drops()?;
+        let next = copy.head().map_or(Seq(0), |at| at.seq.next());
+        self.progress.planned((head.0 + 1).saturating_sub(next.0), 0);
+        while copy.head().is_none_or(|at| at.seq < head) {
+            go_on(self.cancel)?;
+            let seq = copy.head().map_or(Seq(0), |at| at.seq.next());
+            let bytes = copy.receive_next(ledger)?;
+            self.progress.copied(&VaultNames::record(seq), 0);
+            pass.records += 1;
+            pass.record_bytes += bytes;
         }
-        // What is gone may have been dropped meanwhile: a newer head says so.
-        let before = ledger.state().head();
-        ledger.refresh()?;
-        pass.missing = copied.missing;
-        if ledger.state().head() == before {
-            return Ok(());
-        }
+        Ok(())
     }
 }
 
-fn copy_records(
-    ledger: &Ledger,
-    copy: &mut Target,
-    pass: &mut Pass,
-    cancel: &AtomicBool,
-) -> Result<()> {
-    let head = ledger.state().head().seq;
-    copy.expect_drops()?;
-    while copy.head().is_none_or(|at| at.seq < head) {
-        go_on(cancel)?;
-        copy.receive_next(ledger)?;
-        pass.records += 1;
-    }
-    Ok(())
-}
-
-/// Bundles and checkpoints: made from the records, believed by nobody, and quicker to open.
-fn copy_derived(
-    source: &Components,
-    copy: &Target,
-    options: &ReplicaOptions,
-    state: &State,
-    cancel: &AtomicBool,
-) -> Result<()> {
-    let head = state.head().seq;
-    let copier = Copier::new(&*source.place, copy.components(), options, cancel);
-    for prefix in [VaultNames::bundles(), VaultNames::checkpoints()] {
-        let known = names(&*copy.components().place, &prefix)?;
-        for name in names(&*source.place, &prefix)? {
-            go_on(cancel)?;
-            let last = match NamedObject::parse(&name) {
-                Some(NamedObject::Bundle(_, last) | NamedObject::Checkpoint(last)) => last,
-                _ => continue,
-            };
-            if last <= head && !known.contains(&name) {
-                copier.copy(&name, None)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The names that a place lists. Of these prefixes there are few.
-fn names(place: &dyn Place, prefix: &NamePrefix) -> Result<BTreeSet<ObjectName>> {
-    let listed = place.list(prefix, None)?;
-    listed.map(|listed| Ok(listed?.name)).collect()
+/// How many of these lie at the source, and their bytes.
+pub(crate) fn total(wanted: &[Wanted]) -> (u64, u64) {
+    let sizes = wanted.iter().filter_map(|wanted| wanted.size);
+    sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size))
 }
 
 pub(crate) fn go_on(cancel: &AtomicBool) -> Result<()> {

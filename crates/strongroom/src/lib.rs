@@ -2,9 +2,9 @@
 //!
 //! A [`Vault`] lies in a [`Place`]; [`open_place`] and [`create_place`] turn a [`PlaceUrl`] into
 //! one: this is the one crate that names every kind of place. Backups are made by [`backup`],
-//! looked into by [`list`], [`find`] and [`open_file`], and brought back by [`restore`]. Errors of
-//! every room below become one [`Error`], and [`Error::kind`] says what to do about it. DESIGN.md
-//! §3.
+//! looked into by [`list`], [`find`] and [`open_file`], and brought back by [`restore`]; a
+//! [`Replicator`] keeps another place after the vault's. Errors of every room below become one
+//! [`Error`], and [`Error::kind`] says what to do about it. DESIGN.md §3.
 //!
 //! # Example
 //! A vault in memory, a backup of a folder, and one file read back:
@@ -84,12 +84,13 @@ pub use machine::preferred_suite;
 pub use place::{PlaceOptions, create_place, open_place};
 pub use places::{
     Clock, Error as PlaceError, ErrorKind as PlaceErrorKind, LOCK_DAYS_MAX, ObjectLock, ObjectName,
-    Obstacle, Place, PlaceUrl, Put, PutOptions, Rates, RequestClass, RequestCounts, RequestTotals,
-    RetentionMode, S3Url, SystemClock, Throttled, Time,
+    Obstacle, Place, PlaceUrl, Put, PutOptions, Rates, Recording, RequestClass, RequestCounts,
+    RequestTotals, RetentionMode, S3Url, SystemClock, Throttled, Time, Verb,
 };
 pub use recover::{Host, Loss, RecoverOptions, Recovered, recover, recover_in_place};
 pub use replica::{
-    Error as ReplicaError, MissingObject, Pass, Rehearsal, ReplicaOptions, ReplicaProgress,
+    Comparison as ReplicaComparison, Error as ReplicaError, Lag, MissingObject, Pass, ReadBack,
+    Rehearsal, ReplicaOptions, ReplicaProgress, Replicator, compare as compare_replica,
 };
 pub use s3::{Credentials, PlainHttp};
 pub use vault::{

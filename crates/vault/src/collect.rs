@@ -22,12 +22,11 @@ use std::sync::atomic::AtomicBool;
 
 use crypto::{Digest, Header, Role, SessionId};
 use format::{NamedObject, VaultNames};
-use ledger::{Session, SessionStatus, State};
+use ledger::{Session, SessionStatus, State, StoredTimes};
 use places::{NamePrefix, ObjectName, Place, Time};
 
 use crate::mark::{go_on, in_parallel};
 use crate::rules::Rule;
-use crate::stored_times::StoredTimes;
 use crate::vault::Vault;
 use crate::{Error, ErrorKind, Result};
 

@@ -30,7 +30,6 @@ mod rules;
 mod shared_cache;
 mod stages;
 mod state_cache;
-mod stored_times;
 mod table;
 mod upload;
 mod vault;

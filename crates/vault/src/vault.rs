@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crypto::{Certificate, Keyring, MemberId, MemberKeys, ObjectKind, Role, SessionId};
 use format::{Config, Descriptor, DomainId, Seq};
-use ledger::{Components, Draft, Ledger, PackStanding, SessionStatus, SnapshotStanding, State};
+use ledger::{
+    Components, Draft, Ledger, PackStanding, SessionStatus, SnapshotStanding, State, StoredTimes,
+};
 use places::{ErrorKind as PlaceErrorKind, Time};
 
 use crate::config::read_config;
@@ -20,7 +22,6 @@ use crate::pack_builder::{NextMould, PackBuilder, PackMould, newest_key};
 use crate::pack_source::{CopyUse, PackSource};
 use crate::reader::{Reader, ReaderParts};
 use crate::rules::{Rule, Rules};
-use crate::stored_times::StoredTimes;
 use crate::writer::{Counters, Rehearsal, Shared, WriteOptions, Writer, WriterParts, lock};
 use crate::{Error, ErrorKind, Result};
 
@@ -266,7 +267,7 @@ impl Vault {
 
     /// Asks the place when it stored these records.
     pub(crate) fn learn_stored(&mut self, records: &BTreeSet<Seq>) -> Result<()> {
-        self.stored_times.learn(self.components.place.as_ref(), records)
+        Ok(self.stored_times.learn(self.components.place.as_ref(), records)?)
     }
 
     /// When the place stored the records that were asked for.

@@ -19,7 +19,7 @@ mod stream;
 mod tests;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -228,13 +228,15 @@ impl Vault {
     }
 }
 
-/// Verifies a vault without any key: reads all packs by their names, or a sample of them.
+/// Verifies a vault without any key: that packs are there, and as `reading` says that packs and runs
+/// have the bytes of their names. Nothing is remembered, so [`Reading::Coverage`] reads as at its
+/// first run.
 ///
 /// # Errors
 /// As [`Vault::verify`].
 pub fn verify_keyless(
     components: &Components,
-    sample: Fraction,
+    reading: Reading,
     progress: &dyn VerifyProgress,
     cancel: &AtomicBool,
 ) -> Result<Verification> {
@@ -247,12 +249,15 @@ pub fn verify_keyless(
     check.list_objects(state)?;
     check.small_objects(state)?;
     for run in runs_of(state) {
-        check.run_name(&run.name)?;
+        match reading {
+            Reading::Structure => check.run_presence(&run.name),
+            _ => check.run_name(&run.name)?,
+        }
     }
     check.missing();
     let times = ReadTimes::default();
     let (now, entropy) = (components.clock.now(), components.entropy.as_ref());
-    plan::choose(&mut check.known, Reading::Sample(sample), &times, now, entropy);
+    plan::choose(&mut check.known, reading, &times, now, entropy);
     packs::read_due_names(&mut check, &NoDiary)?;
     check.found.damage = check.damage.into_values().collect();
     Ok(check.found)
@@ -267,6 +272,8 @@ pub(crate) struct Check<'a> {
     /// Damage by the object's name, in order.
     pub(crate) damage: BTreeMap<String, Damage>,
     known: KnownPacks,
+    /// Runs that the place lists, of those that the ledger knows.
+    runs_there: HashSet<Digest>,
     /// Runs that cannot be read.
     pub(crate) unread_runs: Vec<Digest>,
     hurt: BTreeSet<SessionId>,
@@ -289,6 +296,7 @@ impl<'a> Check<'a> {
             found: Verification::default(),
             damage: BTreeMap::new(),
             known: KnownPacks::new(state),
+            runs_there: HashSet::new(),
             unread_runs: Vec::new(),
             hurt: BTreeSet::new(),
             paths_named: 0,
@@ -339,7 +347,11 @@ impl<'a> Check<'a> {
                         }
                         None => true,
                     },
-                    Some(NamedObject::Run(name)) => state.run(&name).is_none(),
+                    Some(NamedObject::Run(name)) if state.run(&name).is_some() => {
+                        self.runs_there.insert(name);
+                        false
+                    }
+                    Some(NamedObject::Run(_)) => true,
                     _ => false,
                 };
                 self.found.strangers += u64::from(is_stranger);
@@ -421,6 +433,13 @@ impl<'a> Check<'a> {
         }
         for name in missing {
             self.damaged(VaultNames::pack(&name).as_str(), "it is missing");
+        }
+    }
+
+    fn run_presence(&mut self, run: &Digest) {
+        self.found.objects += 1;
+        if !self.runs_there.contains(run) {
+            self.damaged(VaultNames::run(run).as_str(), "it is missing");
         }
     }
 

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use strongroom::{
-    Loss, MissingObject, ObjectName, PlaceUrl, Progress, RecordAt, RecoverOptions, Recovered,
-    Rehearsal, ReplicaOptions, ReplicaProgress, recover, recover_in_place,
+    Loss, MissingObject, PlaceUrl, RecordAt, RecoverOptions, Recovered, Rehearsal, ReplicaOptions,
+    recover, recover_in_place,
 };
 
 use crate::context::{Context, parse_url};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields};
-use crate::progress::{Display, Meter};
+use crate::progress::Display;
 use crate::sizes;
 
 /// Makes a copy that survived the vault again, with the owner's passphrase, key file or kit.
@@ -81,8 +81,7 @@ fn to_new_place(
     let target = context.components(target);
     let display = Display::start(context, "objects", None);
     let meter = display.shared_meter();
-    let copying = Copying(&meter);
-    let done = recover(&survivor, &target, &host, options, &copying, context.signals.stop());
+    let done = recover(&survivor, &target, &host, options, &*meter, context.signals.stop());
     let elapsed = meter.elapsed();
     drop(display);
     let recovered = done.map_err(|error| {
@@ -125,21 +124,6 @@ fn check_folder(folder: &Path) -> Result<()> {
             format!("{} is not empty, and no interrupted recovery left it", folder.display()),
             "name a new or an empty folder with --to",
         )),
-    }
-}
-
-/// Counts what is copied.
-struct Copying<'a>(&'a Meter);
-
-impl ReplicaProgress for Copying<'_> {
-    fn planned(&self, objects: u64, bytes: u64) {
-        self.0.expected(objects, bytes);
-    }
-
-    fn copied(&self, name: &ObjectName, bytes: u64) {
-        self.0.file(name.as_str().as_bytes());
-        self.0.files_done(1);
-        self.0.bytes_done(bytes);
     }
 }
 

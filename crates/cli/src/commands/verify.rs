@@ -1,16 +1,22 @@
 //! `verify`: whether the vault is whole, and which files any damage hurts.
 //!
-//! Damage is a result, not an error: it is reported, and the run ends with exit code 4.
+//! Damage is a result, not an error: it is reported, and the run ends with exit code 4. A replica is
+//! verified beside the vault that it is of, without a key.
 
+mod replica;
+
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::{
-    Damage, Fraction, Reading, Reported, Reporting, Verification, VerifyOptions, verify_keyless,
+    Damage, Fraction, Reading, ReplicaComparison, Reported, Reporting, Verification, VerifyOptions,
+    verify_keyless,
 };
 
+use super::replicate::{lag, show_lag};
 use crate::context::{Access, Context};
 use crate::exit::{Exit, Failure, Result};
 use crate::hooks::{HookArgs, Hooks};
@@ -23,6 +29,9 @@ use crate::{quantities, sizes};
 /// The ledger, the index and the trees are read, and every object must be there. Damage ends it
 /// with exit code 4; each damaged object names the snapshots and files that it hurts, and the next
 /// backup stores again what it held, as far as the source still has it.
+///
+/// With --replica it is a replica that is checked, beside the vault: how far it is behind is said,
+/// and a replica with another history than the vault's ends it with exit code 7.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Read and verify every byte too
@@ -43,6 +52,10 @@ pub(crate) struct Args {
     /// signatures
     #[arg(long)]
     no_key: bool,
+    /// Verify this replica of the vault: that its ledger is a beginning of the vault's, and that
+    /// what it needs is there, with --data or --sample with the bytes of its name. Needs no key
+    #[arg(long, value_name = "URL", conflicts_with_all = ["coverage", "no_report"])]
+    replica: Option<OsString>,
     /// Append nothing to the ledger: neither that packs are lost nor that they came back
     #[arg(long)]
     no_report: bool,
@@ -56,13 +69,15 @@ impl Args {
             (true, ..) => Reading::All,
             (_, Some(sample), _) => Reading::Sample(sample),
             (_, _, Some(span)) => Reading::Coverage(span),
+            // Without a key the bytes are all that there is to look at.
+            _ if self.no_key && self.replica.is_none() => Reading::All,
             _ => Reading::Structure,
         }
     }
 
     /// What was read, in words.
     fn depth(&self) -> &'static str {
-        match (self.no_key, self.reading()) {
+        match (self.no_key && self.replica.is_none(), self.reading()) {
             (true, _) => "without a key",
             (_, Reading::All) => "every byte",
             (_, Reading::Sample(_)) => "a sample",
@@ -76,7 +91,10 @@ impl Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Verified> {
     let known = fields(json!({ "depth": args.depth() }));
     let hooks = Hooks::new(&args.hooks, context, "verify", &known);
-    hooks.around(context, || verify(args, context))
+    hooks.around(context, || match &args.replica {
+        Some(url) => replica::verify(url, args, context),
+        None => verify(args, context),
+    })
 }
 
 fn verify(args: &Args, context: &Context) -> Result<Verified> {
@@ -90,8 +108,7 @@ fn verify(args: &Args, context: &Context) -> Result<Verified> {
     let (found, elapsed) = if args.no_key {
         let components = context.open_place_limited(args.limit_read)?;
         let display = Display::start(context, "objects", None);
-        let sample = args.sample.unwrap_or(Fraction::WHOLE);
-        let found = verify_keyless(&components, sample, display.meter(), stop);
+        let found = verify_keyless(&components, args.reading(), display.meter(), stop);
         (found, display.meter().elapsed())
     } else {
         let mut vault = context.open_limited(Access::Read, args.limit_read)?;
@@ -109,13 +126,10 @@ fn verify(args: &Args, context: &Context) -> Result<Verified> {
         }),
         Ok(()) => Failure::from(error),
     })?;
-    let reading = match args.no_key {
-        true => Reading::All,
-        false => args.reading(),
-    };
     Ok(Verified {
         found,
-        reading,
+        reading: args.reading(),
+        replica: None,
         depth: args.depth(),
         elapsed,
         is_verbose: context.output.verbose,
@@ -126,6 +140,8 @@ fn verify(args: &Args, context: &Context) -> Result<Verified> {
 pub(crate) struct Verified {
     found: Verification,
     reading: Reading,
+    /// How a replica stands beside its vault.
+    replica: Option<ReplicaComparison>,
     depth: &'static str,
     elapsed: Duration,
     is_verbose: bool,
@@ -149,6 +165,12 @@ impl Report for Verified {
             sizes::show(found.bytes),
             self.elapsed.as_secs_f64(),
         )?;
+        if let Some(ReplicaComparison { head, lag, .. }) = &self.replica {
+            match lag.records {
+                0 => writeln!(out, "the replica has all up to record {}", head.seq)?,
+                _ => writeln!(out, "the replica is behind by {}", show_lag(lag))?,
+            }
+        }
         if matches!(self.reading, Reading::Sample(_) | Reading::Coverage(_)) {
             let packs = sizes::plural(found.packs, "pack");
             writeln!(out, "read {} of {packs}", sizes::count(found.packs_read))?;
@@ -195,14 +217,22 @@ impl Report for Verified {
             "hurt_snapshots": found.hurt.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "strangers": found.strangers,
             "damage": damage,
+            "replica": self.replica.as_ref().map(|replica| json!({
+                "head": replica.head.seq.0,
+                "source_head": replica.source_head.seq.0,
+                "lag": lag(&replica.lag),
+                "source_broken": replica.source_broken,
+            })),
             "seconds": self.elapsed.as_secs_f64(),
         }))
     }
 
     fn exit(&self) -> Exit {
-        match self.found.damage.is_empty() {
-            true => Exit::Done,
-            false => Exit::Tampered,
+        let broken = self.replica.as_ref().and_then(|replica| replica.source_broken.as_ref());
+        match (self.found.damage.is_empty(), broken) {
+            (false, _) => Exit::Tampered,
+            (true, Some(_)) => Exit::Conflict,
+            (true, None) => Exit::Done,
         }
     }
 
@@ -223,7 +253,11 @@ impl Report for Verified {
             remarks.push(Remark::new(format!("the damage is not noted in the ledger: {reason}")));
         }
         if let Some(last) = remarks.pop() {
-            remarks.push(last.hint(HINT));
+            let hint = if self.replica.is_some() { replica::HINT } else { HINT };
+            remarks.push(last.hint(hint));
+        }
+        if let Some(broken) = self.replica.as_ref().and_then(|r| r.source_broken.as_ref()) {
+            remarks.push(replica::broken(broken));
         }
         remarks
     }

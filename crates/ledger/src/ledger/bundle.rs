@@ -18,7 +18,7 @@ use super::Ledger;
 use crate::{RecordBytes, Result};
 
 /// The longest bundle that is written or read; the records of a longer one are read singly.
-pub(crate) const BUNDLE_BYTES_MAX: u64 = 64 << 20;
+pub const BUNDLE_BYTES_MAX: u64 = 64 << 20;
 const VERSION: u8 = 1;
 /// Records read at once to be put into a bundle.
 const READ_MAX: u64 = 64;

@@ -26,7 +26,7 @@ const STATE_BYTES_PER_RECORD: u64 = 1024;
 /// The newest so many are tried.
 const CHECKPOINTS_TRIED: usize = 4;
 /// The longest checkpoint that is written or read.
-const CHECKPOINT_BYTES_MAX: u64 = 1 << 30;
+pub const CHECKPOINT_BYTES_MAX: u64 = 1 << 30;
 
 impl Ledger {
     /// Writes a checkpoint of the state as it is and announces it by a record. `None` when this

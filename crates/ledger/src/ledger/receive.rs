@@ -35,15 +35,15 @@ impl Ledger {
         Self::open(components, config_bytes, None, memory, None)
     }
 
-    /// Takes over the record of the next number, with the bytes that it has at `source`; where a
-    /// `mend` known there settled a number that holds nothing, nothing.
+    /// Takes over the record of the next number, with the bytes that it has at `source`, and says
+    /// how many; where a `mend` known there settled a number that holds nothing, nothing and 0.
     ///
     /// # Errors
     /// [`Error::Broken`] when it does not continue this chain: nothing was put then.
     /// [`Error::Taken`] when another record has the number here. [`Error::NoRecord`] at the
     /// source's end. [`Error::Unsettled`], [`Error::ReadBack`], [`Error::Place`] as
     /// [`Self::append`].
-    pub fn receive_next(&mut self, source: &Self) -> Result<()> {
+    pub fn receive_next(&mut self, source: &Self) -> Result<u64> {
         let seq = self.state.next();
         let newest = source.state.head().seq;
         if seq > newest {
@@ -54,7 +54,7 @@ impl Ledger {
         }
         let Some(bytes) = source.shelf.read_whole(seq)? else {
             return match self.pass_settled() {
-                true => Ok(()),
+                true => Ok(0),
                 false => Err(Break::Missing { seq, above: newest }.into()),
             };
         };
@@ -69,7 +69,7 @@ impl Ledger {
         }
         match self.absorb(&record)? {
             Some(found) => Err(found.into()),
-            None => Ok(()),
+            None => Ok(bytes.len() as u64),
         }
     }
 
@@ -95,6 +95,25 @@ impl Ledger {
             }
         }
         Ok((seq != there.seq || hash != there.hash).then_some(here.seq))
+    }
+
+    /// The lowest number whose record is not the same here and at `source`; the number behind the
+    /// shorter one's newest when one is a beginning of the other.
+    ///
+    /// # Errors
+    /// [`Error::Place`].
+    pub fn parting_from(&self, source: &Self) -> Result<Seq> {
+        let (mut same, mut other) = (0, self.state.next().0.min(source.state.next().0));
+        // Each record names the hash of the one before, so those that differ follow those that
+        // do not.
+        while same < other {
+            let middle = Seq(same + (other - same) / 2);
+            match self.digest_at(middle)? == source.digest_at(middle)? {
+                true => same = middle.0 + 1,
+                false => other = middle.0,
+            }
+        }
+        Ok(Seq(same))
     }
 
     fn mended(&self, seq: Seq) -> Option<RecordAt> {

@@ -23,7 +23,7 @@ impl Work<'_> {
 
     pub(super) fn learn(&mut self, wanted: &BTreeSet<Seq>) -> Result<()> {
         let place = self.vault.components().place.clone();
-        self.times.learn(place.as_ref(), wanted)
+        Ok(self.times.learn(place.as_ref(), wanted)?)
     }
 
     /// Clears the suspicions of collections that died: of this host's own, and of others when

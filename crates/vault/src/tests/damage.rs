@@ -38,8 +38,7 @@ fn a_damaged_pack_or_run_is_named_by_every_verification_that_reads_it() {
             world.place.corrupt(&name, change);
             let components = world.components(Arc::new(world.place.clone()));
             let keyless =
-                verify_keyless(&components, Fraction::WHOLE, &Quiet, &AtomicBool::new(false))
-                    .unwrap();
+                verify_keyless(&components, Reading::All, &Quiet, &AtomicBool::new(false)).unwrap();
             let names: Vec<_> = keyless.damage.iter().map(|d| d.object.clone()).collect();
             assert_eq!(names, [text], "{text} with {harm}");
 

@@ -15,18 +15,21 @@ const STATS_MAX: usize = 8;
 
 /// The times that are known so far.
 #[derive(Debug, Default)]
-pub(crate) struct StoredTimes {
+pub struct StoredTimes {
     known: BTreeMap<Seq, Time>,
 }
 
 impl StoredTimes {
     /// When a record was stored, if that was learned and the place says.
-    pub(crate) fn of(&self, seq: Seq) -> Option<Time> {
+    pub fn of(&self, seq: Seq) -> Option<Time> {
         self.known.get(&seq).copied()
     }
 
-    /// Asks the place for these.
-    pub(crate) fn learn(&mut self, place: &dyn Place, wanted: &BTreeSet<Seq>) -> Result<()> {
+    /// Asks the place for these, as far as they are not known.
+    ///
+    /// # Errors
+    /// Errors of the place.
+    pub fn learn(&mut self, place: &dyn Place, wanted: &BTreeSet<Seq>) -> Result<()> {
         let missing: BTreeSet<Seq> =
             wanted.iter().filter(|seq| !self.known.contains_key(seq)).copied().collect();
         let Some(first) = missing.first() else { return Ok(()) };
