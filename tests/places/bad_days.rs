@@ -263,3 +263,29 @@ fn versions_and_locks_of_a_bucket_are_found_and_used() {
     let unlocked = plain.put(&name, b"first".as_slice().into(), &lock).unwrap_err();
     assert_eq!(unlocked.kind(), ErrorKind::Unsupported);
 }
+
+#[test]
+fn packs_go_up_side_by_side_and_no_more_than_a_few() {
+    let server = SeaweedFs::shared();
+    let proxy = Proxy::start(server.address());
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path();
+    let url = proxy.url(BUCKET, &prefix());
+    let source = source(base, &[40_000_000]);
+    program(base, &url, &["init", "--pack-size", "4MiB"]).succeeds();
+    let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let seen = most.clone();
+    proxy.plan(move |request| {
+        if request.method == "PUT" && request.target.contains("/packs/") {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(200));
+            now.fetch_sub(1, Ordering::SeqCst);
+        }
+        Act::Pass
+    });
+
+    program(base, &url, &["backup", source.to_str().unwrap(), "--name", "here"]).succeeds();
+
+    let most = seen.load(Ordering::SeqCst);
+    assert!((2..=4).contains(&most), "{most} packs were on their way at once");
+}

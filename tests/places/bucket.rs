@@ -188,7 +188,7 @@ fn a_vault_in_a_bucket_is_backed_up_to_restored_from_and_collected() {
     let run = |arguments: &[&str]| program(base, &url, arguments).succeeds();
 
     run(&["init"]);
-    run(&["backup", source.to_str().unwrap(), "--name", "here"]);
+    let backup = run(&["backup", source.to_str().unwrap(), "--name", "here"]);
     let snapshots = run(&["snapshots"]);
     let target = base.join("target");
     let selector = format!("latest:here:{}", source.display());
@@ -197,6 +197,7 @@ fn a_vault_in_a_bucket_is_backed_up_to_restored_from_and_collected() {
     run(&["collect"]);
 
     assert!(snapshots.contains("here"), "{snapshots}");
+    assert!(backup.contains("requests: ") && backup.contains(" put, "), "{backup}");
     for file in ["large", "small"] {
         let [before, after] = [&source, &target].map(|f| std::fs::read(f.join(file)).unwrap());
         assert!(before == after, "{file} changed");

@@ -19,6 +19,7 @@ mod output;
 mod prices;
 mod progress;
 mod quantities;
+mod requests;
 mod run;
 mod selector;
 mod signals;

@@ -7,12 +7,15 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use strongroom::RequestTotals;
+
 use crate::command_line::{self, Refusal};
 use crate::commands;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, Report, say};
+use crate::requests;
 
 /// Runs the program with the arguments of the process.
 pub(crate) fn run() -> ExitCode {
@@ -40,7 +43,10 @@ fn run_with(arguments: Vec<OsString>) -> Exit {
     let (context, ended) = match Context::new(cli.common, environment, config, output) {
         Ok(context) => {
             let ended = commands::run(cli.command, &context);
-            let ended = ended.and_then(|report| show(name, report.as_ref(), output));
+            let ended = ended.and_then(|report| {
+                let asked = context.requests.totals();
+                show(name, report.as_ref(), &asked, output)
+            });
             (Some(context), ended)
         }
         Err(failure) => (None, Err(failure)),
@@ -61,14 +67,22 @@ fn run_with(arguments: Vec<OsString>) -> Exit {
     exit.and(noted)
 }
 
-/// Prints a report; gives the exit code that it asks for.
-fn show(name: &str, report: &dyn Report, output: Output) -> Result<Exit> {
+/// Prints a report, and what buckets were asked for it; gives the exit code that it asks for.
+fn show(name: &str, report: &dyn Report, asked: &RequestTotals, output: Output) -> Result<Exit> {
     let mut out = std::io::stdout().lock();
     let written = match output.json {
         _ if report.is_silent() => Ok(()),
-        true => output.json_line(&mut out, name, report.fields()),
+        true => {
+            let mut fields = report.fields();
+            fields.extend(requests::fields(asked));
+            output.json_line(&mut out, name, fields)
+        }
         false if output.quiet && !report.is_answer() => Ok(()),
-        false => report.write_text(&mut out),
+        false => report.write_text(&mut out).and_then(|()| match report.is_answer() {
+            // What was asked for stands alone.
+            true => Ok(()),
+            false => requests::write_text(asked, &mut out),
+        }),
     };
     written.and_then(|()| out.flush()).map_err(Failure::output)?;
     output.remarks(report);
