@@ -1,7 +1,7 @@
 //! What networks and servers do on bad days, between the program's code and a real S3 server.
 //!
-//! A proxy stands between and does it: what was acknowledged is kept, a put has one winner, and what
-//! cannot be survived ends with the right words.
+//! A proxy stands between and does it: what was acknowledged is kept, a put has one winner, and
+//! what cannot be survived ends with the right words.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use places::{
     ErrorKind, NamePrefix, ObjectName, Place, Put, PutOptions, RetentionMode, RetryPolicy,
     Retrying, SystemClock, Throttled,
 };
-use testkit::proxy::{Act, Proxy};
+use testkit::proxy::{Act, Proxy, Refusal};
 use testkit::seaweed::{BUCKET, BucketKind, SeaweedFs};
 
 use crate::bucket::{open, options, prefix, program};
@@ -107,6 +107,38 @@ fn a_slow_answer_is_waited_for_and_a_short_one_is_asked_for_again() {
         false => Act::Pass,
     });
     assert!(place.get(&name, Some(7..90_000)).unwrap() == body[7..90_000]);
+}
+
+#[test]
+fn what_a_service_answers_is_told_in_its_kind() {
+    let server = SeaweedFs::shared();
+    let proxy = Proxy::start(server.address());
+    let place = open(&proxy.url(BUCKET, &prefix()), options(server));
+    let name: ObjectName = "config".parse().unwrap();
+    let refuse = |status: u16, code: &str, message: &str| {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        Act::Refuse(Refusal { status, code, message })
+    };
+    let region = "the region 'us-east-1' is wrong; expecting 'eu-1'";
+    let later = ErrorKind::Unavailable;
+    for (act, kind, is_transient, word) in [
+        (Act::slow_down(), later, true, "SlowDown"),
+        (Act::refuse(409, "ConditionalRequestConflict"), later, true, "409"),
+        (Act::refuse(400, "BadDigest"), later, true, "BadDigest"),
+        (Act::refuse(507, "InsufficientStorage"), ErrorKind::Full, false, "507"),
+        (Act::refuse(403, "QuotaExceeded"), ErrorKind::Full, false, "QuotaExceeded"),
+        (Act::deny("AccessDenied"), ErrorKind::Denied, false, "AccessDenied"),
+        (Act::deny("InvalidAccessKeyId"), ErrorKind::Denied, false, "InvalidAccessKeyId"),
+        (refuse(400, "AuthorizationHeaderMalformed", region), later, false, "it is in eu-1"),
+        (Act::refuse(301, "PermanentRedirect"), later, false, "in another"),
+        (Act::refuse(404, "NoSuchBucket"), later, false, "there is no bucket strongroom"),
+        (Act::refuse(400, "InvalidRequest"), later, false, "InvalidRequest"),
+    ] {
+        proxy.plan(move |_| act.clone());
+        let put = place.put(&name, b"x".as_slice().into(), &PutOptions::default()).unwrap_err();
+        assert_eq!((put.kind(), put.is_transient()), (kind, is_transient), "{put}");
+        assert!(put.to_string().contains(word), "{put}");
+    }
 }
 
 #[test]

@@ -107,8 +107,8 @@ pub trait Place: Send + Sync {
         CALLS_AT_ONCE
     }
 
-    /// How many large puts at the same time are worth their memory, each being a pack: more than one
-    /// only where a put waits for a network rather than for a disk.
+    /// How many large puts at the same time are worth their memory, each being a pack: more than
+    /// one only where a put waits for a network rather than for a disk.
     fn puts_at_once(&self) -> usize {
         1
     }

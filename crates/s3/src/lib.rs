@@ -15,6 +15,8 @@ mod options;
 mod place;
 mod retention;
 mod runtime;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod versions;
 

@@ -42,8 +42,8 @@ struct Found {
     object_lock: bool,
 }
 
-/// Packs on their way at the same time: with 50 ms added to each request, what four take longer is
-/// less than what sealing takes.
+/// Packs on their way at the same time. Measured with 250 ms added to each request and two cores: a
+/// backup of 28 packs took 28 s with one, 20 s with two, 17 s with four.
 const PUTS_AT_ONCE: usize = 4;
 /// No bytes for so long end a get.
 const STALL: Duration = Duration::from_secs(75);

@@ -20,7 +20,8 @@
 //! std::fs::write(folder.path().join("letter.txt"), "dear vault")?;
 //!
 //! let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-//! let place = strongroom::create_place(&PlaceUrl::Memory, &PlaceOptions::default(), clock.clone())?;
+//! let options = PlaceOptions::default();
+//! let place = strongroom::create_place(&PlaceUrl::Memory, &options, clock.clone())?;
 //! let start = clock.now();
 //! let components = Components { place, clock, entropy: Arc::new(OsEntropy) };
 //! let options = CreateOptions {

@@ -27,9 +27,9 @@ use crate::rules::Rule;
 use crate::writer::{Shared, lock, reclaim};
 use crate::{Error, ErrorKind, Result};
 
-/// Packs that are sealed and stored at the same time, at most. One keeps up with two cores that fill
-/// packs on a local disk (2 are no faster there and hold one pack more in memory); a place says when
-/// it is worth more.
+/// Packs that are sealed and stored at the same time, at most. One keeps up with two cores that
+/// fill packs on a local disk (2 are no faster there and hold one pack more in memory); a place
+/// says when it is worth more.
 const THREADS_MAX: usize = 8;
 /// A session publishes at least so often while it uploads.
 const PUBLISH_PACKS: usize = 16;

@@ -1,7 +1,7 @@
 //! Whom a client trusts, and which HTTP it speaks.
 //!
 //! The server here knows TLS and one answer. Its certificate is for `localhost`, from an authority
-//! that no machine trusts; the keys in `authority/` guard nothing.
+//! that no machine trusts; the keys in `tests/authority/` guard nothing.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,11 +11,12 @@ use places::{Error, ErrorKind, ObjectName, Obstacle, Place, PlaceUrl};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use s3::{Credentials, S3Options, S3Place};
 
-const AUTHORITY: &[u8] = include_bytes!("authority/ca.pem");
-const CERTIFICATE: &[u8] = include_bytes!("authority/server.pem");
-const KEY: &[u8] = include_bytes!("authority/server.key");
+use crate::{Credentials, S3Options, S3Place};
+
+const AUTHORITY: &[u8] = include_bytes!("tests/authority/ca.pem");
+const CERTIFICATE: &[u8] = include_bytes!("tests/authority/server.pem");
+const KEY: &[u8] = include_bytes!("tests/authority/server.key");
 
 /// Answers every request with `404 NoSuchKey`, and notes which protocols were agreed on.
 struct Server {
