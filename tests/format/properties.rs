@@ -10,9 +10,9 @@ use crypto::{
     Slot, Suite, VerifyingKey,
 };
 use format::{
-    CheckpointHead, Child, CommitBody, Config, Descriptor, Directory, Extra, FileEntry, LabelBody,
-    List, NamedObject, Node, NodeEncoder, ObjectRef, PathKey, RecipeNode, Ref, ReportBody, Run,
-    SignedRecord, TagsBody, split_pack,
+    CheckpointHead, Child, CommitBody, Config, Descriptor, Directory, Extra, FileEntry,
+    KIT_BYTES_MAX, Kit, LabelBody, List, NamedObject, Node, NodeEncoder, ObjectRef, PathKey,
+    RecipeNode, Ref, ReportBody, Run, SignedRecord, TagsBody, split_pack,
 };
 
 /// A property, by the structure that it is of.
@@ -45,9 +45,10 @@ pub const ALL: [Property; 21] = [
 
 /// Those of decoders that no vector shows: of what a host keeps for itself, what a user types, and
 /// of trees as ordered maps.
-pub const MADE: [Property; 9] = [
+pub const MADE: [Property; 10] = [
     ("bundle-of-records", ledger::fuzzing::bundle),
     ("checkpoint", checkpoint),
+    ("kit", kit),
     ("mark", vault::fuzzing::mark),
     ("name", name),
     ("patterns", files::fuzzing::patterns),
@@ -70,6 +71,18 @@ pub fn name(data: &[u8]) {
     if let Ok(name) = text.parse::<places::ObjectName>() {
         assert_eq!(name.as_str(), text);
         let _ = NamedObject::parse(&name);
+    }
+}
+
+/// A recovery kit as it is typed; what is printed of it is the same kit.
+pub fn kit(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(kit) = Kit::from_text(text) else { return };
+    let printed = kit.to_text();
+    if printed.len() <= KIT_BYTES_MAX {
+        let again = Kit::from_text(&printed).unwrap_or_else(|error| panic!("{error}"));
+        assert!(again.root == kit.root);
+        assert_eq!(again.facts, kit.facts);
     }
 }
 

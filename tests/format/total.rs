@@ -99,6 +99,17 @@ fn made() -> Vec<(&'static str, Vec<u8>)> {
     let urls = ["/srv/vault", "file:/srv/a", "s3://bucket/prefix?region=eu&endpoint=https://h:9"];
     made.extend(typed("place-url", &urls));
     made.extend(typed("place-url", &["memory:", "https://host:8443/vault"]));
+    let head = Some(vault.ledger().state().head());
+    let facts = format::KitFacts {
+        places: vec!["/srv/vault".into(), "s3://bucket/prefix".into()],
+        head,
+        recovered: head,
+        format: Some(1),
+        made: Some("2026-11-22T10:00:00Z".into()),
+    };
+    let root = vault.keyring().root().unwrap().duplicate();
+    let kit = format::Kit { root, facts };
+    made.extend(typed("kit", &[&kit.to_text(), &kit.root.to_words()]));
     made.extend(place.names().iter().map(|name| ("name", name.as_str().as_bytes().to_vec())));
     made
 }

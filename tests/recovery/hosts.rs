@@ -1,4 +1,4 @@
-//! A vault in memory with hosts that remember, a replica of it, and the disaster: its place is lost.
+//! A vault in memory with hosts that remember, a replica of it, and the loss of its place.
 //!
 //! Each host has folders of its own, so it notices a roll-back as a real one does. The replica is
 //! kept without a key.

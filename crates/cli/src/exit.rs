@@ -414,8 +414,8 @@ pub(crate) fn alarm_hint(alarm: &Alarm) -> Option<&'static str> {
     }
 }
 
-const ROLLED_BACK: &str = "bring the newest records back from a copy of the vault, with `strongroom \
-    repair --from URL`; until then nothing is added, and reading works; if they are lost for good, \
+const ROLLED_BACK: &str = "bring the newest records back from a copy of the vault, with \
+    `strongroom repair --from URL`; until then nothing is added, and reading works; if they are lost for good, \
     the owner's `strongroom recover --in-place --accept-loss` lets all hosts go on";
 
 const BROKEN: &str =

@@ -23,8 +23,8 @@ use crate::sizes;
 
 /// Makes a copy that survived the vault again, with the owner's passphrase, key file or kit.
 ///
-/// A new machine needs the copy's URL and the kit or the passphrase, nothing else. To get files back
-/// at once, `strongroom restore --vault URL` reads the copy as it is; recover to back up again.
+/// A new machine needs the copy's URL and the kit or the passphrase, nothing else. To get files
+/// back at once, `strongroom restore --vault URL` reads the copy as it is; recover to back up again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The copy that survived: a replica, or whatever holds the vault
@@ -176,7 +176,10 @@ impl Report for Outcome {
     fn fields(&self) -> Fields {
         let Recovered { survived, seen, lost_after, by, pass } = &self.recovered;
         let seq = |at: &Option<RecordAt>| at.map(|at| at.seq.0);
-        let missing = |missing: &MissingObject| json!({ "object": missing.object.to_string(), "reason": missing.reason });
+        let missing = |missing: &MissingObject| {
+            let MissingObject { object, reason } = missing;
+            json!({ "object": object.as_str(), "reason": reason })
+        };
         fields(json!({
             "vault": self.vault, "place": self.place, "dry_run": self.is_rehearsal,
             "survived": survived.seq.0, "seen": seq(seen), "lost_after": lost_after.0,

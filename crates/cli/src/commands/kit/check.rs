@@ -24,8 +24,8 @@ use crate::time;
 
 /// Proves that a recovery kit still opens the vault, and says what on it is out of date.
 ///
-/// The kit is the file of --kit, or is typed: the whole text or the 24 words alone. Without --vault,
-/// the first place that the kit names and that answers is looked into.
+/// The kit is the file of --kit, or is typed: the whole text or the 24 words alone. Without
+/// --vault, the first place that the kit names and that answers is looked into.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

@@ -20,8 +20,8 @@ use crate::time;
 
 /// Prints the recovery kit: all that opens the vault, on one page.
 ///
-/// Whoever reads it opens everything. Print it, or copy it by hand, and keep it under lock, far from
-/// the machines that it is for. `strongroom kit check` proves now and then that it still works.
+/// Whoever reads it opens everything. Print it, or copy it by hand, and keep it under lock, far
+/// from the machines that it is for. `strongroom kit check` proves now and then that it still works.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Write the root secret as 24 words: the one way so far
@@ -134,16 +134,16 @@ WHOEVER READS THIS PAGE CAN READ, ADD AND DELETE EVERYTHING IN THE VAULT. Keep i
 from the machines that it is for. If it was seen by a stranger, make a new vault.
 
 What it is: backups, encrypted by the program strongroom, lie in a \"vault\": a folder, or a bucket
-of an object store, named below as \"place\". This page is the key. No passphrase and no other machine
-is needed; a bucket also asks for its own credentials, which are not on this page.
+of an object store, named below as \"place\". This page is the key. No passphrase and no other
+machine is needed; a bucket also asks for its own credentials, which are not on this page.
 
 {}
 What to do, on any Linux machine:
 
 1. Get the program: {program_from}. This page was made with version {version};
    a later one reads the same vault, and its text FORMAT.md tells how to do without.
-2. Type the lines from \"kit:\" to \"end of the kit\" into a file kit.txt. The 24 words alone will do,
-   but only the other lines let the program notice that a vault was put back to an older state.
+2. Type the lines from \"kit:\" to \"end of the kit\" into a file kit.txt. The 24 words alone will
+   do, but only the other lines let the program notice that a vault was put back to an older state.
 3. Try it. If the vault lies elsewhere by now, write that place in the commands below instead.
 
        strongroom kit check --kit kit.txt --vault {place}
