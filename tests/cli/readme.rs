@@ -86,6 +86,9 @@ fn the_story_of_the_readme_runs() {
     assert_eq!(std::fs::read_to_string(restored).unwrap(), "remember\n");
     assert!(ran.out.contains("remember\n"), "{}", ran.out);
     assert!(ran.out.contains("nightly"), "{}", ran.out);
+    let at_once = format!("{}/data/notes.txt", world.text("tmp/at-once") + &world.text("srv"));
+    assert_eq!(std::fs::read_to_string(at_once).unwrap(), "remember\n");
+    assert!(ran.out.contains("goes on at"), "{}", ran.out);
 }
 
 /// A text whose paths lie below a folder instead of the root.

@@ -105,9 +105,9 @@ impl Context {
 
     /// Opens a copy that is to be recovered from, whatever its ledger's standing; gives what this
     /// host gives to the vault that it makes of it.
-    pub(crate) fn open_survivor(&self, url: &PlaceUrl) -> Result<(Vault, Host)> {
+    pub(crate) fn open_survivor(&self, place: Arc<dyn Place>) -> Result<(Vault, Host)> {
         let keys = KeySource::choose(self)?;
-        let components = self.components(self.place_at(url)?);
+        let components = self.components(place);
         let Keys { keyring, seen } = keys.keys(self, components.place.as_ref())?;
         let host = Host { folders: self.folders()?, label: self.environment.host.clone(), seen };
         let Host { folders, label, .. } = &host;

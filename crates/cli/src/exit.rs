@@ -415,8 +415,8 @@ pub(crate) fn alarm_hint(alarm: &Alarm) -> Option<&'static str> {
 }
 
 const ROLLED_BACK: &str = "bring the newest records back from a copy of the vault, with \
-    `strongroom repair --from URL`; until then nothing is added, and reading works; if they are lost for good, \
-    the owner's `strongroom recover --in-place --accept-loss` lets all hosts go on";
+    `strongroom repair --from URL`; until then nothing is added, and reading works; if they are \
+    lost for good, the owner's `strongroom recover --in-place --accept-loss` lets all hosts go on";
 
 const BROKEN: &str =
     "`strongroom ledger mend --dry-run` shows the owner what to do; reading still works";

@@ -6,7 +6,8 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -15,16 +16,19 @@ use strongroom::{
     recover, recover_in_place,
 };
 
+use super::replicate::{Asked, Counted, requests, usage};
 use crate::context::{Context, parse_url};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields};
+use crate::prices::{Cost, Prices, Usage};
 use crate::progress::Display;
 use crate::sizes;
 
 /// Makes a copy that survived the vault again, with the owner's passphrase, key file or kit.
 ///
 /// A new machine needs the copy's URL and the kit or the passphrase, nothing else. To get files
-/// back at once, `strongroom restore --vault URL` reads the copy as it is; recover to back up again.
+/// back at once, `strongroom restore --vault URL` reads the copy as it is; recover to back up
+/// again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The copy that survived: a replica, or whatever holds the vault
@@ -42,6 +46,10 @@ pub(crate) struct Args {
     /// Say what would be copied, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Say also what it would cost, at the prices in this file, as `replicate` takes it; they are
+    /// those of the copy
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    price_file: Option<PathBuf>,
 }
 
 /// Recovers.
@@ -49,12 +57,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Outcome> {
     let rehearsal = if args.dry_run { Rehearsal::Yes } else { Rehearsal::No };
     let options = RecoverOptions {
         loss: if args.accept_loss { Loss::Accept } else { Loss::Refuse },
-        copy: ReplicaOptions { rehearsal, ..ReplicaOptions::default() },
+        copy: ReplicaOptions {
+            connections: context.common.connections.into(),
+            rehearsal,
+            ..ReplicaOptions::default()
+        },
     };
+    let prices = args.price_file.as_deref().map(Prices::read).transpose()?;
     match (&args.from, &args.to) {
         (Some(from), Some(to)) => {
             let (from, to) = (parse_url(from)?, parse_url(to)?);
-            to_new_place(&from, &to, &options, context)
+            to_new_place(&from, &to, &options, prices, context)
         }
         _ => in_place(&options, context),
     }
@@ -64,12 +77,14 @@ fn to_new_place(
     from: &PlaceUrl,
     to: &PlaceUrl,
     options: &RecoverOptions,
+    prices: Option<Prices>,
     context: &Context,
 ) -> Result<Outcome> {
     if let PlaceUrl::Folder(folder) = to {
         check_folder(folder)?;
     }
-    let (survivor, host) = context.open_survivor(from)?;
+    let counted = Arc::new(Counted::new(context.place_at(from)?));
+    let (survivor, host) = context.open_survivor(counted.clone())?;
     let is_rehearsal = options.copy.rehearsal == Rehearsal::Yes;
     let target = match to {
         // What is not there yet is not made to count what would be put there.
@@ -87,13 +102,25 @@ fn to_new_place(
     let recovered = done.map_err(|error| {
         Failure::from(error).when_stopped("what was copied stays; run it again for the rest")
     })?;
+    let plan = is_rehearsal.then(|| {
+        let asked = Asked { source: usage(&counted), ..Asked::default() }.with(&recovered.pass);
+        Plan { asked: asked.source, cost: prices.map(|prices| prices.cost(&asked.source)) }
+    });
     let vault = survivor.config().vault.to_string();
-    Ok(Outcome { vault, place: to.to_string(), recovered, is_rehearsal, is_copied: true, elapsed })
+    Ok(Outcome {
+        vault,
+        place: to.to_string(),
+        recovered,
+        is_rehearsal,
+        is_copied: true,
+        plan,
+        elapsed,
+    })
 }
 
 fn in_place(options: &RecoverOptions, context: &Context) -> Result<Outcome> {
     let url = context.place_url()?;
-    let (mut vault, _) = context.open_survivor(&url)?;
+    let (mut vault, _) = context.open_survivor(context.place_at(&url)?)?;
     let recovered = recover_in_place(&mut vault, options)?;
     Ok(Outcome {
         vault: vault.config().vault.to_string(),
@@ -101,6 +128,7 @@ fn in_place(options: &RecoverOptions, context: &Context) -> Result<Outcome> {
         recovered,
         is_rehearsal: options.copy.rehearsal == Rehearsal::Yes,
         is_copied: false,
+        plan: None,
         elapsed: Duration::ZERO,
     })
 }
@@ -127,6 +155,13 @@ fn check_folder(folder: &Path) -> Result<()> {
     }
 }
 
+/// What a recovery would take.
+struct Plan {
+    /// Of the copy: what was asked of it so far, and what would be.
+    asked: Usage,
+    cost: Option<Cost>,
+}
+
 /// What was recovered.
 pub(crate) struct Outcome {
     vault: String,
@@ -134,6 +169,7 @@ pub(crate) struct Outcome {
     recovered: Recovered,
     is_rehearsal: bool,
     is_copied: bool,
+    plan: Option<Plan>,
     elapsed: Duration,
 }
 
@@ -146,7 +182,7 @@ impl Report for Outcome {
                 "{}, {} with {}",
                 sizes::plural(pass.records, "record"),
                 sizes::plural(pass.objects, "other object"),
-                sizes::show(pass.bytes)
+                sizes::show(pass.bytes + pass.record_bytes)
             );
             match self.is_rehearsal {
                 true => writeln!(out, "would copy {what}")?,
@@ -154,6 +190,12 @@ impl Report for Outcome {
                     let seconds = self.elapsed.as_secs_f64();
                     writeln!(out, "copied {what}, in {seconds:.1} s")?;
                 }
+            }
+        }
+        if let Some(Plan { asked, cost }) = &self.plan {
+            writeln!(out, "takes of the copy about {}", requests(asked))?;
+            if let Some(cost) = cost {
+                writeln!(out, "costs about {}", cost.text())?;
             }
         }
         match seen {
@@ -175,6 +217,12 @@ impl Report for Outcome {
 
     fn fields(&self) -> Fields {
         let Recovered { survived, seen, lost_after, by, pass } = &self.recovered;
+        let plan = self.plan.as_ref().map(|Plan { asked, cost }| {
+            json!({
+                "put": asked.puts, "get": asked.gets, "list": asked.lists, "head": asked.heads,
+                "bytes_out": asked.bytes_out, "cost": cost.as_ref().map(Cost::object),
+            })
+        });
         let seq = |at: &Option<RecordAt>| at.map(|at| at.seq.0);
         let missing = |missing: &MissingObject| {
             let MissingObject { object, reason } = missing;
@@ -184,7 +232,8 @@ impl Report for Outcome {
             "vault": self.vault, "place": self.place, "dry_run": self.is_rehearsal,
             "survived": survived.seq.0, "seen": seq(seen), "lost_after": lost_after.0,
             "recovered_by": seq(by), "records": pass.records, "objects": pass.objects,
-            "bytes": pass.bytes, "missing": pass.missing.iter().map(missing).collect::<Vec<_>>(),
+            "bytes": pass.bytes + pass.record_bytes, "plan": plan,
+            "missing": pass.missing.iter().map(missing).collect::<Vec<_>>(),
             "seconds": self.elapsed.as_secs_f64(),
         }))
     }

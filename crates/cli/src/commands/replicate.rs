@@ -27,8 +27,8 @@ use crate::quantities;
 use crate::signals::Signal;
 use crate::targets::Targets;
 use follow::Follower;
-use report::{Asked, Replica};
-pub(crate) use report::{Replicated, lag, show_lag};
+use report::Replica;
+pub(crate) use report::{Asked, Replicated, lag, requests, show_lag};
 
 /// Keeps other places complete copies of the vault, without a key.
 ///
@@ -159,7 +159,7 @@ struct Keeper {
     target: Arc<Counted>,
 }
 
-type Counted = strongroom::Recording<Arc<dyn strongroom::Place>>;
+pub(crate) type Counted = strongroom::Recording<Arc<dyn strongroom::Place>>;
 
 impl Keeper {
     /// Opens source and target.
@@ -193,7 +193,8 @@ impl Keeper {
     }
 }
 
-fn usage(place: &Counted) -> Usage {
+/// What was asked of a place so far.
+pub(crate) fn usage(place: &Counted) -> Usage {
     use strongroom::Verb;
     Usage {
         puts: place.count(Verb::Put),

@@ -21,7 +21,8 @@ use crate::time;
 /// Prints the recovery kit: all that opens the vault, on one page.
 ///
 /// Whoever reads it opens everything. Print it, or copy it by hand, and keep it under lock, far
-/// from the machines that it is for. `strongroom kit check` proves now and then that it still works.
+/// from the machines that it is for. `strongroom kit check` proves now and then that it still
+/// works.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Write the root secret as 24 words: the one way so far

@@ -14,14 +14,14 @@ use crate::{sizes, time};
 
 /// What was asked of both places.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked {
-    pub(super) source: Usage,
-    pub(super) target: Usage,
+pub(crate) struct Asked {
+    pub(crate) source: Usage,
+    pub(crate) target: Usage,
 }
 
 impl Asked {
     /// With what a pass would ask that was only rehearsed. Each record is read back.
-    fn with(self, pass: &Pass) -> Self {
+    pub(crate) fn with(self, pass: &Pass) -> Self {
         let Self { source, target } = self;
         let (copied, bytes) = (pass.objects + pass.records, pass.bytes + pass.record_bytes);
         // Before the first deletion the target is asked what time it is.
@@ -44,7 +44,7 @@ impl Asked {
         }
     }
 
-    fn object(&self) -> Value {
+    pub(crate) fn object(&self) -> Value {
         let object = |usage: &Usage| {
             json!({
                 "put": usage.puts, "get": usage.gets, "list": usage.lists, "head": usage.heads,
@@ -305,7 +305,7 @@ fn copied(pass: &Pass) -> String {
     )
 }
 
-fn requests(usage: &Usage) -> String {
+pub(crate) fn requests(usage: &Usage) -> String {
     let Usage { puts, gets, lists, heads, deletes, bytes_out, bytes_stored } = usage;
     let parts =
         [(puts, "put"), (gets, "get"), (lists, "list"), (heads, "head"), (deletes, "delete")];
