@@ -7,6 +7,7 @@
 //! Plain threads, one per connection; nothing here knows what lies in the objects.
 
 mod act;
+mod clock;
 mod passing;
 mod pipes;
 #[cfg(test)]

@@ -29,6 +29,11 @@ pub enum Act {
     /// A server whose clock differs by so many seconds: it refuses what is not signed near its own
     /// time, and dates its answers so.
     ShiftClock(i64),
+    /// A server whose clock is so many seconds off, and that takes every signature: its answers and
+    /// lists are dated so.
+    ShiftTimes(i64),
+    /// A server whose lists have at most so many names in a page.
+    SmallPages(u32),
     /// Nothing happens until the client gives up, or this long.
     Hang(Duration),
     /// Another act, after a while.

@@ -5,17 +5,13 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::fmt::rfc2822::DateTimePrinter;
-use jiff::tz::TimeZone;
+use std::time::Duration;
 
 use super::act::{Act, Refusal};
+use super::clock::{dated_now, is_skewed, shift_headers, shift_list};
 use super::pipes::{Corrupt, Counted, Cut, Trickle};
 use super::{Request, State};
-use crate::http::{AnswerHead, Framing, Headers, RequestHead, copy_body};
+use crate::http::{AnswerHead, Framing, Headers, RequestHead, copy_body, read_body};
 use crate::signing::sign_again;
 
 /// Serves a client until it or an act ends the connection.
@@ -80,7 +76,10 @@ impl<'a> Connection<'a> {
                 if matches!(act, Act::StripConditions) {
                     head.headers.0.retain(|(key, _)| !key.to_ascii_lowercase().starts_with("if-"));
                 }
-                if matches!(act, Act::StripConditions | Act::ShiftClock(_)) {
+                if let Act::SmallPages(names) = act {
+                    shorten_pages(&mut head.target, names);
+                }
+                if matches!(act, Act::StripConditions | Act::ShiftClock(_) | Act::SmallPages(_)) {
                     sign_again(&mut head, &self.state.signer, b"");
                 }
                 self.pass(&head, &act)
@@ -127,7 +126,7 @@ impl<'a> Connection<'a> {
         let mut headers = Headers::default();
         headers.set("Content-Type", "application/xml");
         headers.set("Content-Length", body.len().to_string());
-        headers.set("Date", dated(now() + seconds));
+        headers.set("Date", dated_now(seconds));
         let answer = AnswerHead { status: *status, reason: code.clone(), headers };
         let body = if head.method == "HEAD" { String::new() } else { body };
         let count = &self.state.bytes_down;
@@ -232,10 +231,21 @@ impl<'a> Connection<'a> {
                 client.write_all(&answer.encode())?;
                 copy_body(server, &mut client, framing)?;
             }
-            _ => {
-                if let Act::ShiftClock(seconds) = *act {
-                    answer.headers.set("Date", dated(now() + seconds));
+            Act::ShiftClock(seconds) | Act::ShiftTimes(seconds) => {
+                shift_headers(&mut answer.headers, seconds);
+                let mut client = client;
+                if !answer.headers.says("content-type", "xml") || framing == Framing::Length(0) {
+                    client.write_all(&answer.encode())?;
+                    copy_body(server, &mut client, framing)?;
+                } else {
+                    let list = String::from_utf8_lossy(&read_body(server, framing)?).into_owned();
+                    let list = shift_list(&list, seconds);
+                    answer.headers.remove("Transfer-Encoding");
+                    answer.headers.set("Content-Length", list.len().to_string());
+                    client.write_all(&[&answer.encode(), list.as_bytes()].concat())?;
                 }
+            }
+            _ => {
                 let mut client = client;
                 client.write_all(&answer.encode())?;
                 copy_body(server, &mut client, framing)?;
@@ -267,6 +277,16 @@ fn is_open(server: &BufReader<TcpStream>) -> bool {
     silent && server.buffer().is_empty() && stream.set_nonblocking(false).is_ok()
 }
 
+/// Asks for so many names in a page of a list.
+fn shorten_pages(target: &mut String, names: u32) {
+    let Some((path, query)) = target.split_once('?') else { return };
+    let others = query.split('&').filter(|pair| !pair.starts_with("max-keys="));
+    let others: Vec<_> = others.collect();
+    if others.iter().any(|pair| pair.starts_with("list-type=") || pair.starts_with("versions")) {
+        *target = format!("{path}?{}&max-keys={names}", others.join("&"));
+    }
+}
+
 /// Where in a body of known length to turn a bit over.
 fn offset(at: u64, framing: Framing) -> Option<u64> {
     match framing {
@@ -275,28 +295,4 @@ fn offset(at: u64, framing: Framing) -> Option<u64> {
     }
 }
 
-/// Whether a server whose clock is so many seconds off refuses the time in a signature.
-fn is_skewed(head: &RequestHead, seconds: i64) -> bool {
-    let signed = head.headers.get("x-amz-date").and_then(parse_signed_time);
-    signed.is_none_or(|signed| (signed - now() - seconds).abs() > SKEW_MAX_SECONDS)
-}
-
-/// Seconds since 1970 of `YYYYMMDDTHHMMSSZ`.
-fn parse_signed_time(text: &str) -> Option<i64> {
-    let parsed = DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
-    Some(TimeZone::UTC.to_timestamp(parsed).ok()?.as_second())
-}
-
-/// A time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn dated(seconds: i64) -> String {
-    let time = Timestamp::from_second(seconds).expect("tests shift clocks by days");
-    DateTimePrinter::new().timestamp_to_rfc9110_string(&time).expect("its year is after 0")
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs().cast_signed())
-}
-
-const SKEW_MAX_SECONDS: i64 = 15 * 60;
 const SERVER_MAX: Duration = Duration::from_secs(180);

@@ -67,6 +67,15 @@ fn a_proxy_does_what_its_plan_says() {
     assert!(skewed.text().contains("RequestTimeTooSkewed"));
     proxy.plan(|_| Act::ShiftClock(-60));
     assert!(get("lost").unwrap().body == body, "a minute is forgiven");
+    proxy.plan(|_| Act::ShiftTimes(-86_400));
+    let list = format!("/{BUCKET}?list-type=2&prefix=proxy%2F&max-keys=1000");
+    let yesterday = client.ask("GET", &list, &[], b"").unwrap();
+    let day = |text: &str| text.split("<LastModified>").nth(1).unwrap()[..10].to_owned();
+    assert!(yesterday.header("date").is_some());
+    proxy.plan(|_| Act::SmallPages(2));
+    let page = client.ask("GET", &list, &[], b"").unwrap().text();
+    assert_eq!((page.matches("<Key>").count(), page.contains("<IsTruncated>true")), (2, true));
+    assert!(day(&yesterday.text()) < day(&page), "{} {page}", yesterday.text());
     proxy.plan(|_| Act::later(Duration::from_millis(1), Act::Hang(Duration::from_millis(1))));
     assert!(get("lost").is_err());
 }
