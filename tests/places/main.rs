@@ -6,9 +6,15 @@
 mod bad_days;
 // A bucket of a real S3 server.
 mod bucket;
+// Requests that fail, answers that are cut, slow, wrong or dated by another clock.
+mod faults;
 // Somebody with a bucket's credentials means harm.
 mod hostile;
+// Servers that die, buckets and credentials that end, a store that ignores conditions.
+mod outages;
 // Each role works with the policy that the program prints for it, and can do no more.
 mod policies;
 // Many processes back up to one folder vault at the same time.
 mod together;
+// A vault in a bucket behind a proxy.
+mod troubled;

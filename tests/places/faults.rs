@@ -1,0 +1,127 @@
+//! Requests that fail in every way there is: each costs time, and none costs data.
+//!
+//! The faults are drawn by dice from a seed, request by request, while real backups and restores
+//! run. Retried forever, a fault at every request would end nothing; so each leaves most requests
+//! alone.
+
+use std::time::Duration;
+
+use testkit::proxy::Act;
+use testkit::seaweed::SeaweedFs;
+
+use crate::troubled::{Troubled, puts_pack};
+
+#[test]
+fn refusals_and_broken_connections_cost_time_only() {
+    let troubled = Troubled::new(SeaweedFs::shared());
+    for seed in 1..=3 {
+        troubled.grow(&format!("seed-{seed}"), 12_000_000);
+        troubled.proxy.plan_with_dice(seed, |_, dice| {
+            let at = dice.below(5_000_000);
+            match dice.below(30) {
+                0 => Act::slow_down(),
+                1 => Act::refuse(500, "InternalError"),
+                2 => Act::refuse(429, "TooManyRequests"),
+                3 => Act::LoseAnswer,
+                4 => Act::CutRequest(at),
+                5 => Act::CutAnswer(at),
+                6 => Act::CutRequest(at % 700),
+                7 => Act::CutAnswer(at % 700),
+                8 => Act::later(Duration::from_millis(50), Act::Hang(Duration::from_millis(500))),
+                9 => Act::later(Duration::from_millis(50), Act::Pass),
+                _ => Act::Pass,
+            }
+        });
+        troubled.back_up().expect(0);
+        let (ran, target) = troubled.restore();
+        ran.expect(0);
+        troubled.compare(&target);
+    }
+    troubled.check();
+}
+
+#[test]
+fn a_storm_of_refusals_and_slow_answers_are_sat_out() {
+    let troubled = Troubled::new(SeaweedFs::shared());
+    troubled.grow("large", 16_000_000);
+
+    // Two of three requests are refused until a hundred were.
+    let refused = std::sync::atomic::AtomicU32::new(0);
+    troubled.proxy.plan_with_dice(5, move |_, dice| {
+        let may_refuse = refused.load(std::sync::atomic::Ordering::Relaxed) < 100;
+        if !may_refuse || dice.chance(1, 3) {
+            return Act::Pass;
+        }
+        refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Act::slow_down()
+    });
+    troubled.back_up().expect(0);
+
+    troubled.proxy.plan(|_| Act::Trickle(100_000, Duration::from_millis(5)));
+    let (ran, target) = troubled.restore();
+    ran.expect(0);
+    troubled.compare(&target);
+    troubled.check();
+}
+
+#[test]
+fn bytes_changed_under_way_never_reach_a_vault_or_a_file() {
+    let troubled = Troubled::new(SeaweedFs::shared());
+    troubled.grow("large", 16_000_000);
+
+    // Every second pack goes up with one bit changed: the checksum beside it tells the server.
+    let plan =
+        |request: &testkit::proxy::Request| match puts_pack(request) && request.number % 2 == 0 {
+            true => Act::CorruptRequest(request.number * 1_000),
+            false => Act::Pass,
+        };
+    troubled.proxy.plan(plan);
+    troubled.back_up().expect(0);
+    troubled.check();
+
+    // And every answer about a pack comes back so, or too short.
+    for act in [Act::CorruptAnswer(4_000), Act::ShortenAnswer(1)] {
+        troubled.proxy.plan(move |request| match request.names("/packs/") {
+            true => act.clone(),
+            false => Act::Pass,
+        });
+        let (ran, target) = troubled.restore();
+        assert!([4, 6].contains(&ran.code), "{}: {}{}", ran.code, ran.out, ran.err);
+        assert!(!target.join("large").exists(), "no wrong byte is given a name");
+    }
+    troubled.check();
+}
+
+#[test]
+fn small_pages_hide_nothing() {
+    let troubled = Troubled::new(SeaweedFs::shared());
+    troubled.grow("large", 30_000_000);
+    troubled.proxy.plan(|_| Act::SmallPages(3));
+
+    troubled.back_up().expect(0);
+    troubled.run(&["verify", "--data"]).expect(0);
+    troubled.run(&["collect"]).expect(0);
+
+    let lists = troubled.proxy.counts().of("GET");
+    assert!(lists > 3, "the packs are more than a page");
+    troubled.check();
+}
+
+#[test]
+fn a_server_a_day_off_is_said_and_its_dates_decide_nothing() {
+    let troubled = Troubled::new(SeaweedFs::shared());
+    troubled.grow("more", 5_000_000);
+
+    troubled.proxy.plan(|_| Act::ShiftClock(-86_400));
+    troubled.back_up().expect(6).says("clock", "clock");
+
+    for seconds in [-86_400, 86_400] {
+        troubled.proxy.plan(move |_| Act::ShiftTimes(seconds));
+        troubled.grow(&format!("shifted-{seconds}"), 5_000_000);
+        troubled.back_up().expect(0);
+        troubled.run(&["forget", "--keep-last", "2"]).expect(0);
+        troubled.run(&["collect"]).expect(0);
+        troubled.run(&["verify", "--data"]).expect(0);
+    }
+    troubled.check();
+}
