@@ -1,10 +1,12 @@
 # The front desk: each target is one script. `make` lists them.
 
-.PHONY: help setup build test demo simulate fuzz check fmt generate
+.PHONY: help setup build test test-cluster test-ceph demo simulate fuzz check fmt generate
 
 help:
 	@echo "make demo     build, then back up, change, back up, restore and compare real files"
 	@echo "make test     run every test"
+	@echo "make test-cluster kill machines of an S3 cluster during a backup and a restore"
+	@echo "make test-ceph    install Ceph from Debian and try its S3 server; needs root"
 	@echo "make simulate play the deterministic simulation for hours, on new seeds each time"
 	@echo "make fuzz     run every fuzz target in turn for hours"
 	@echo "make check    format, clippy, documentation and tidy, as strict as CI"
@@ -21,6 +23,12 @@ build: setup
 
 test: setup
 	@scripts/fresh scripts/test
+
+test-cluster: setup
+	@scripts/fresh cargo nextest run --test places cluster
+
+test-ceph: build
+	@scripts/fresh scripts/ceph
 
 demo: build
 	@scripts/fresh scripts/demo

@@ -6,6 +6,8 @@
 mod bad_days;
 // A bucket of a real S3 server.
 mod bucket;
+// A bucket on many machines, of which some die.
+mod cluster;
 // Requests that fail, answers that are cut, slow, wrong or dated by another clock.
 mod faults;
 // Somebody with a bucket's credentials means harm.

@@ -53,7 +53,8 @@ impl Troubled {
 
     /// Puts a file of noise into what is backed up.
     pub(crate) fn grow(&self, name: &str, bytes: usize) {
-        let seed = name.bytes().fold(bytes as u64, |seed, byte| seed * 31 + u64::from(byte));
+        let seed =
+            name.bytes().fold(bytes as u64, |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
         std::fs::write(self.source().join(name), Forest::new(seed).noise(bytes)).unwrap();
     }
 
@@ -93,11 +94,11 @@ impl Troubled {
 
     /// Runs the program on the vault with the owner's key.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&mut self.command(arguments))
+        self.run_on("host", arguments)
     }
 
-    /// The program on the vault, in a clean environment.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    /// The same on a host with a home of its own.
+    pub(crate) fn run_on(&self, host: &str, arguments: &[&str]) -> Ran {
         let path = |name: &str| self.folder.path().join(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command.args(arguments).env_clear().stdin(Stdio::null());
@@ -105,8 +106,9 @@ impl Troubled {
         command.env("AWS_ACCESS_KEY_ID", &self.keys.access_key);
         command.env("AWS_SECRET_ACCESS_KEY", &self.keys.secret_key);
         command.arg("--vault").arg(&self.url).arg("--key").arg(path("key"));
-        command.arg("--cache-dir").arg(path("cache")).arg("--state-dir").arg(path("state"));
-        command
+        command.arg("--cache-dir").arg(path(host).join("cache"));
+        command.arg("--state-dir").arg(path(host).join("state"));
+        Ran::of(&mut command)
     }
 
     fn source(&self) -> PathBuf {
@@ -116,7 +118,7 @@ impl Troubled {
 
 impl Ran {
     /// Runs a command to its end.
-    pub(crate) fn of(command: &mut Command) -> Self {
+    fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let code = output.status.code().unwrap_or(-1);
