@@ -209,7 +209,7 @@ impl<'a> Connection<'a> {
                 copy_body(server, &mut client, framing)?;
             }
             Act::ShortenAnswer(bytes) => {
-                if let Framing::Length(length) = framing {
+                if let Framing::Length(length @ 1..) = framing {
                     framing = Framing::Length(length.saturating_sub(bytes));
                     let length = length.saturating_sub(bytes).to_string();
                     answer.headers.set("Content-Length", length);
