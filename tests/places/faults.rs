@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use testkit::proxy::{Act, Request};
+use testkit::proxy::Act;
 use testkit::seaweed::SeaweedFs;
 
 use crate::troubled::{Troubled, puts_pack};
@@ -67,12 +67,13 @@ fn bytes_changed_under_way_never_reach_a_vault_or_a_file() {
     let troubled = Troubled::new(SeaweedFs::shared());
     troubled.grow("large", 9_000_000);
 
-    // Every second pack goes up with one bit changed: the checksum beside it tells the server.
-    let plan = |request: &Request| match puts_pack(request) && request.number % 2 == 0 {
-        true => Act::CorruptRequest(request.number * 1_000),
-        false => Act::Pass,
-    };
-    troubled.proxy.plan(plan);
+    // Half of the packs go up with one bit changed: the checksum beside it tells the server.
+    troubled.proxy.plan_with_dice(6, |request, dice| {
+        match puts_pack(request) && dice.chance(1, 2) {
+            true => Act::CorruptRequest(dice.below(4_000_000)),
+            false => Act::Pass,
+        }
+    });
     troubled.back_up().expect(0);
 
     // An answer that is too short is asked for again.
