@@ -205,55 +205,6 @@ fn a_store_that_ignores_conditions_is_refused_except_for_a_single_writer() {
 }
 
 #[test]
-fn a_backup_waits_for_a_server_that_is_killed_and_comes_back() {
-    let server = SeaweedFs::start();
-    let folder = tempfile::tempdir().unwrap();
-    let base = folder.path();
-    let url = server.url(&prefix());
-    let source = source(base, &[40_000_000, 30_000_000]);
-    program(base, &url, &["init"]).succeeds();
-
-    let backup = ["backup", source.to_str().unwrap(), "--name", "here", "--limit-upload", "20MiB"];
-    let ended = std::thread::scope(|scope| {
-        let running = scope.spawn(|| program(base, &url, &backup));
-        std::thread::sleep(Duration::from_millis(1500));
-        assert!(!running.is_finished(), "the server is killed in the midst of it");
-        server.kill();
-        std::thread::sleep(Duration::from_millis(500));
-        server.restart();
-        running.join().unwrap()
-    });
-
-    ended.succeeds();
-    expect_restored(base, &url, &source);
-}
-
-#[test]
-fn credentials_revoked_in_the_midst_end_a_backup_that_can_be_resumed() {
-    let server = SeaweedFs::shared();
-    let proxy = Proxy::start(server.address());
-    let folder = tempfile::tempdir().unwrap();
-    let base = folder.path();
-    let url = proxy.url(BUCKET, &prefix());
-    let source = source(base, &[9_000_000]);
-    program(base, &url, &["init", "--pack-size", "4MiB"]).succeeds();
-    proxy.plan(|request| match request.method == "PUT" && request.target.contains("/packs/") {
-        true => Act::deny("ExpiredToken"),
-        false => Act::Pass,
-    });
-
-    let backup = ["backup", source.to_str().unwrap(), "--name", "here"];
-    let denied = program(base, &url, &backup);
-    proxy.heal();
-    program(base, &url, &backup).succeeds();
-
-    assert_eq!(denied.code, Some(5), "{}", denied.errors);
-    assert!(denied.errors.contains("ExpiredToken"), "{}", denied.errors);
-    assert!(denied.errors.contains("hint: check the place's credentials"), "{}", denied.errors);
-    expect_restored(base, &url, &source);
-}
-
-#[test]
 fn versions_and_locks_of_a_bucket_are_found_and_used() {
     let server = SeaweedFs::shared();
     server.create_bucket("locked", BucketKind::Locked);
