@@ -117,14 +117,9 @@ fn small_pages_hide_nothing() {
 fn the_dates_of_a_server_a_day_off_decide_nothing() {
     let troubled = Troubled::new(SeaweedFs::shared());
     for seconds in [-86_400, 86_400] {
-        // One that refuses what is not signed at its own time, then one that takes it.
-        for (number, act) in
-            [Act::ShiftClock(seconds), Act::ShiftTimes(seconds)].into_iter().enumerate()
-        {
-            troubled.proxy.plan(move |_| act.clone());
-            troubled.grow(&format!("shifted-{seconds}-{number}"), 5_000_000);
-            troubled.back_up().expect(0);
-        }
+        troubled.proxy.plan(move |_| Act::ShiftTimes(seconds));
+        troubled.grow(&format!("shifted-{seconds}"), 5_000_000);
+        troubled.back_up().expect(0);
         troubled.run(&["forget", "--keep-last", "2"]).expect(0);
         troubled.run(&["collect"]).expect(0);
         troubled.run(&["verify", "--data"]).expect(0);
