@@ -112,17 +112,3 @@ fn small_pages_hide_nothing() {
     assert!(lists > 3, "the packs are more than a page");
     troubled.check();
 }
-
-#[test]
-fn the_dates_of_a_server_a_day_off_decide_nothing() {
-    let troubled = Troubled::new(SeaweedFs::shared());
-    for seconds in [-86_400, 86_400] {
-        troubled.proxy.plan(move |_| Act::ShiftTimes(seconds));
-        troubled.grow(&format!("shifted-{seconds}"), 5_000_000);
-        troubled.back_up().expect(0);
-        troubled.run(&["forget", "--keep-last", "2"]).expect(0);
-        troubled.run(&["collect"]).expect(0);
-        troubled.run(&["verify", "--data"]).expect(0);
-    }
-    troubled.check();
-}
