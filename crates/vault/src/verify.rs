@@ -228,9 +228,9 @@ impl Vault {
     }
 }
 
-/// Verifies a vault without any key: that packs are there, and as `reading` says that packs and runs
-/// have the bytes of their names. Nothing is remembered, so [`Reading::Coverage`] reads as at its
-/// first run.
+/// Verifies a vault without any key: that packs are there, and as `reading` says that packs and
+/// runs have the bytes of their names. Nothing is remembered, so [`Reading::Coverage`] reads as at
+/// its first run.
 ///
 /// # Errors
 /// As [`Vault::verify`].
@@ -259,6 +259,7 @@ pub fn verify_keyless(
     let (now, entropy) = (components.clock.now(), components.entropy.as_ref());
     plan::choose(&mut check.known, reading, &times, now, entropy);
     packs::read_due_names(&mut check, &NoDiary)?;
+    check.count_read();
     check.found.damage = check.damage.into_values().collect();
     Ok(check.found)
 }
@@ -463,6 +464,10 @@ impl<'a> Check<'a> {
     fn forget_condemned(&mut self, state: &State) {
         self.damage.retain(|object, _| pack_of(object).is_none_or(|n| state.pack(&n).is_some()));
         self.found.hurt = self.hurt.iter().copied().collect();
+        self.count_read();
+    }
+
+    fn count_read(&mut self) {
         let read =
             self.known.iter().filter(|p| matches!(p.state, PackState::Well | PackState::Ill));
         self.found.packs_read = read.count() as u64;

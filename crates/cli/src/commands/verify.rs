@@ -1,7 +1,7 @@
 //! `verify`: whether the vault is whole, and which files any damage hurts.
 //!
-//! Damage is a result, not an error: it is reported, and the run ends with exit code 4. A replica is
-//! verified beside the vault that it is of, without a key.
+//! Damage is a result, not an error: it is reported, and the run ends with exit code 4. A replica
+//! is verified beside the vault that it is of, without a key.
 
 mod replica;
 

@@ -1,4 +1,7 @@
 //! What a replication did, target by target, or would do.
+//!
+//! A target that could not be kept has a place in it too: its error stands beside what became of
+//! the others, and the gravest exit code counts.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -143,7 +146,7 @@ impl Replica {
                 return fields(json!({ "target": self.target, "error": error }));
             }
         };
-        let missing = |missing: &MissingObject| json!({ "object": missing.object.as_str(), "reason": missing.reason });
+        let missing = |MissingObject { object, reason }: &MissingObject| json!({ "object": object.as_str(), "reason": reason });
         fields(json!({
             "target": self.target,
             "head": pass.head.map(|head| head.seq.0),

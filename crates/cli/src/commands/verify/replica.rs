@@ -17,8 +17,8 @@ use crate::progress::Display;
 use crate::targets::Targets;
 
 /// The next step where a replica is damaged.
-pub(super) const HINT: &str = "run `strongroom replicate` again: it copies what is missing; what is \
-    damaged it leaves, so delete that at the replica first";
+pub(super) const HINT: &str = "run `strongroom replicate` again: it copies what is missing; what \
+    is damaged it leaves, so delete that at the replica first";
 
 /// Verifies a replica.
 pub(super) fn verify(url: &OsString, args: &Args, context: &Context) -> Result<Verified> {
