@@ -146,7 +146,6 @@ impl Replica {
                 return fields(json!({ "target": self.target, "error": error }));
             }
         };
-        let missing = |MissingObject { object, reason }: &MissingObject| json!({ "object": object.as_str(), "reason": reason });
         fields(json!({
             "target": self.target,
             "head": pass.head.map(|head| head.seq.0),
@@ -158,7 +157,7 @@ impl Replica {
             "deleted": pass.deleted,
             "held": pass.held,
             "held_until": pass.held_until.map(time::show_exact),
-            "missing": pass.missing.iter().map(missing).collect::<Vec<_>>(),
+            "missing": pass.missing.iter().map(missing_object).collect::<Vec<_>>(),
             "broken": pass.broken,
             "requests": asked.object(),
             "seconds": self.elapsed.as_secs_f64(),
@@ -205,6 +204,10 @@ impl Replica {
         }
         remarks
     }
+}
+
+fn missing_object(missing: &MissingObject) -> Value {
+    json!({ "object": missing.object.as_str(), "reason": missing.reason })
 }
 
 /// What went wrong, with the target's name.
