@@ -375,6 +375,10 @@ fn place_hint(error: &PlaceError) -> Option<&'static str> {
     Some(match error {
         PlaceError::Folder { .. } if error.kind() == PlaceErrorKind::NotFound => NO_VAULT,
         PlaceError::Unusable { obstacle, .. } => obstacle_hint(obstacle),
+        PlaceError::Unsupported { .. } => {
+            "only a bucket made with Object Lock locks objects, and only one that keeps versions \
+             gives them back: leave the option out here"
+        }
         PlaceError::Setting { .. } => {
             "write it as s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME"
         }

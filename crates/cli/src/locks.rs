@@ -17,7 +17,7 @@ const NAMED: usize = 5;
 /// Says what a pass found and did.
 pub(crate) fn write_text(report: &LockReport, out: &mut dyn Write) -> io::Result<()> {
     let objects = sizes::plural(report.objects, "object");
-    write!(out, "locks      {} extended, {objects} ", sizes::count(report.extended))?;
+    write!(out, "locks: {} extended, {objects} ", sizes::count(report.extended))?;
     match report.until {
         Some(until) => writeln!(out, "locked until {} or longer", time::show(until)),
         None if report.objects == 0 => writeln!(out, "to lock"),

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crypto::Digest;
 use format::{Record, RecordAt, Seq, VaultNames};
-use ledger::{Alarm, Break, Components, Ledger};
-use places::{ObjectName, Time};
+use ledger::{
+    Alarm, Break, Components, Ledger, LockReport, ProtectMode, ProtectOptions, Protected,
+};
+use places::{ObjectLock, ObjectName, Time};
 
 use crate::copy::{Copied, Copier};
 use crate::plan::{Wanted, lacking_derived, lacking_objects, lacking_record_bytes, lacking_small};
@@ -32,6 +34,9 @@ pub struct ReplicaOptions {
     pub deletions_max: usize,
     /// Whether anything is written.
     pub rehearsal: Rehearsal,
+    /// How what lies at the target is locked: its locks are extended. What is put there is locked
+    /// by the place itself.
+    pub lock: Option<ObjectLock>,
 }
 
 impl Default for ReplicaOptions {
@@ -42,6 +47,7 @@ impl Default for ReplicaOptions {
             read_back: ReadBack::No,
             deletions_max: 10_000,
             rehearsal: Rehearsal::No,
+            lock: None,
         }
     }
 }
@@ -113,6 +119,8 @@ pub struct Pass {
     pub missing: Vec<MissingObject>,
     /// Why the source's ledger was not followed to its end.
     pub broken: Option<String>,
+    /// What was found of the locks at the target, when this pass looked after them.
+    pub locks: Option<LockReport>,
 }
 
 /// How far a target is behind its source.
@@ -143,7 +151,18 @@ pub struct Replicator {
     ledger: Option<Ledger>,
     copy: Option<Target>,
     done: Option<Done>,
+    locked: Option<Locked>,
 }
+
+/// What is known of the target's locks.
+struct Locked {
+    protected: Option<Protected>,
+    /// When they are to be looked after again.
+    again: Time,
+}
+
+/// How often a replicator that goes on looks after locks, of which none is shorter than a day.
+const LOCKS_EVERY: Duration = Duration::from_secs(3 * 3600);
 
 /// What is known since a pass that ended well.
 struct Done {
@@ -161,7 +180,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 impl Replicator {
     /// A replicator between two places. Nothing is read yet.
     pub fn new(source: Components, target: Components, options: ReplicaOptions) -> Self {
-        Self { source, target, options, ledger: None, copy: None, done: None }
+        Self { source, target, options, ledger: None, copy: None, done: None, locked: None }
     }
 
     /// Copies what the target lacks up to the source's head, then deletes what was dropped. While
@@ -227,7 +246,28 @@ impl Replicator {
         pass.head = copy.head();
         pass.broken = ledger.standing().broken().map(ToString::to_string);
         copy.purge(coming.as_ref(), &self.options, &mut pass, progress, cancel)?;
+        pass.locks = self.look_after_locks(now, cancel)?;
         Ok(pass)
+    }
+
+    /// Extends the locks of what the target's own records need.
+    fn look_after_locks(&mut self, now: Time, cancel: &AtomicBool) -> Result<Option<LockReport>> {
+        let Some(lock) = self.options.lock else { return Ok(None) };
+        let Some(state) = self.copy.as_ref().and_then(Target::state) else { return Ok(None) };
+        if self.locked.as_ref().is_some_and(|locked| now < locked.again) {
+            return Ok(None);
+        }
+        let mode = match self.options.rehearsal {
+            Rehearsal::No => ProtectMode::Extend,
+            Rehearsal::Yes => ProtectMode::Look,
+        };
+        let known = self.locked.as_ref().and_then(|locked| locked.protected);
+        let options = ProtectOptions { lock, mode, known };
+        let report = ledger::protect(&self.target, state, &options, cancel)?;
+        go_on(cancel)?;
+        let again = now.plus(LOCKS_EVERY);
+        self.locked = Some(Locked { protected: report.protected, again });
+        Ok(Some(report))
     }
 }
 

@@ -93,6 +93,7 @@ fn replicate(args: &Args, hooks: &Hooks, context: &Context) -> Result<Replicated
         connections: context.common.connections.into(),
         read_back: if args.read_back { ReadBack::Yes } else { ReadBack::No },
         rehearsal: if args.dry_run { Rehearsal::Yes } else { Rehearsal::No },
+        lock: context.common.lock()?,
         ..ReplicaOptions::default()
     };
     let display = Display::start(context, "objects", None);

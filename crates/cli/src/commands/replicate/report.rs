@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Fields, Remark, Report, fields};
 use crate::prices::{Cost, Prices, Usage};
-use crate::{sizes, time};
+use crate::{locks, sizes, time};
 
 /// What was asked of both places.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +90,8 @@ impl Replica {
             let deleted = sizes::plural(pass.deleted, "object");
             writeln!(out, "{target}: deleted {deleted} that the vault gave up")?;
         }
-        self.write_held(pass, out)
+        self.write_held(pass, out)?;
+        self.write_locks(pass, out)
     }
 
     /// What would be done, and what it takes.
@@ -106,6 +107,7 @@ impl Replica {
             writeln!(out, "{target}: would delete {deleted} that the vault gave up")?;
         }
         self.write_held(pass, out)?;
+        self.write_locks(pass, out)?;
         let Asked { source, target: asked } = asked;
         writeln!(
             out,
@@ -136,6 +138,12 @@ impl Replica {
         writeln!(out, "{}: holds {held} that the vault gave up{until}", self.target)
     }
 
+    fn write_locks(&self, pass: &Pass, out: &mut dyn Write) -> io::Result<()> {
+        let Some(report) = &pass.locks else { return Ok(()) };
+        write!(out, "{}: ", self.target)?;
+        locks::write_text(report, out)
+    }
+
     pub(super) fn fields(&self) -> Fields {
         let (pass, asked) = match &self.done {
             Ok(done) => done,
@@ -159,6 +167,7 @@ impl Replica {
             "held_until": pass.held_until.map(time::show_exact),
             "missing": pass.missing.iter().map(missing_object).collect::<Vec<_>>(),
             "broken": pass.broken,
+            "locks": pass.locks.as_ref().map(locks::value),
             "requests": asked.object(),
             "seconds": self.elapsed.as_secs_f64(),
         }))
@@ -167,11 +176,14 @@ impl Replica {
     pub(super) fn exit(&self) -> Exit {
         match &self.done {
             Err(failure) => failure.exit,
-            Ok((pass, _)) => match (pass.missing.is_empty(), &pass.broken) {
-                (false, _) => Exit::Tampered,
-                (true, Some(_)) => Exit::Conflict,
-                (true, None) => Exit::Done,
-            },
+            Ok((pass, _)) => {
+                let touched = pass.locks.as_ref().map_or(Exit::Done, locks::exit);
+                touched.and(match (pass.missing.is_empty(), &pass.broken) {
+                    (false, _) => Exit::Tampered,
+                    (true, Some(_)) => Exit::Conflict,
+                    (true, None) => Exit::Done,
+                })
+            }
         }
     }
 
@@ -202,6 +214,7 @@ impl Replica {
             let text = format!("the ledger of the source was not followed to its end: {broken}");
             remarks.push(Remark::new(text).hint(BROKEN));
         }
+        remarks.extend(pass.locks.iter().flat_map(locks::remarks));
         remarks
     }
 }
