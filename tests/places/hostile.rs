@@ -28,7 +28,9 @@ impl Attacker<'_> {
     fn versions(&self) -> Vec<(String, String)> {
         let target = format!("/{}?prefix={}%2F&versions=", self.bucket, self.prefix);
         let listing = self.server.ask("GET", &target, &[], b"").expect("a listing").text();
-        texts(&listing, "Key").into_iter().zip(texts(&listing, "VersionId")).collect()
+        let versions = texts(&listing, "Key").into_iter().zip(texts(&listing, "VersionId"));
+        // What a probe left behind is not locked, and nobody needs it.
+        versions.filter(|(key, _)| !key.contains("/probe/")).collect()
     }
 
     fn write_over(&self, key: &str) {
@@ -168,8 +170,10 @@ fn a_place_that_cannot_lock_refuses_before_anything_lies_there() {
     let Ran { code, errors, .. } = program(base, &plain, &lock);
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("Object Lock") && errors.contains("hint:"), "{errors}");
-    let vault = base.join("vault");
-    let Ran { code, errors, .. } = program(base, vault.to_str().unwrap(), &lock);
+    let folder = base.join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let vault = folder.join("vault");
+    let Ran { code, errors, .. } = program(&folder, vault.to_str().unwrap(), &lock);
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("cannot keep objects until a time"), "{errors}");
 }

@@ -27,3 +27,6 @@ mod upkeep;
 
 // The command `replicate`: without a key, killed at any moment, following.
 mod command;
+
+// A replica at a place that locks objects.
+mod locks;

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use format::NamedObject;
 use places::{ErrorKind as PlaceErrorKind, ObjectName, Retaining, Retention, Versions};
 
+type Harm = fn(&MemoryPlace, &ObjectName);
+
 /// What somebody may do to an object.
-const HARMS: [(&str, fn(&MemoryPlace, &ObjectName)); 4] = [
+const HARMS: [(&str, Harm); 4] = [
     ("written over", |place, name| place.overwrite(name, "junk")),
     ("hidden", |place, name| place.hide(name).unwrap()),
     ("hidden twice", |place, name| {
