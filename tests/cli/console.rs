@@ -52,6 +52,7 @@ cases! {
     keys
     kit
     ledger
+    locks
     man
     mount
     own_folders
