@@ -209,7 +209,11 @@ impl S3Place {
         }
     }
 
-    fn head(&self, name: &ObjectName, version: Option<&VersionId>) -> Result<Option<Stat>> {
+    pub(crate) fn head(
+        &self,
+        name: &ObjectName,
+        version: Option<&VersionId>,
+    ) -> Result<Option<Stat>> {
         let client = &self.client;
         let request = client
             .sdk

@@ -71,6 +71,8 @@ impl S3Place {
                 Some((until, retention.mode))
             })),
             Err(fault) if fault.has_code(&["NoSuchObjectLockConfiguration"]) => Ok(None),
+            // Some services have one answer for an object without a lock and for no object.
+            Err(fault) if fault.is_absent() && self.head(name, version)?.is_some() => Ok(None),
             Err(fault) => Err(fault.into_get_error(client.asked(), name)),
         }
     }
