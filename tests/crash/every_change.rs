@@ -1,5 +1,6 @@
 //! Every command of the program, killed right after one of its changes to files, for each of its
-//! changes in turn; and the same with the power cut: what it wrote and had not synced is gone.
+//! changes in turn; and the same with the power cut: what it did and had not synced is gone,
+//! be it content or names.
 //!
 //! The real program runs under a tracer that counts system calls, so nothing in it knows of the
 //! test, and no file is forgotten: records and packs in the folder, state, cache, locks, key files,
@@ -161,11 +162,12 @@ fn stop_after_every_change(scene: &Scene) {
     let stride = never.changes.div_ceil(STOPS_MAX);
     for change in (1..).step_by(stride as usize) {
         lab.reset();
-        if !stop_and_go_on(&lab, scene, change, Aftermath::Killed, &mut unsynced).stopped {
-            break;
-        }
+        let ended = !stop_and_go_on(&lab, scene, change, Aftermath::Killed, &mut unsynced).stopped;
         lab.reset();
         stop_and_go_on(&lab, scene, change, Aftermath::PowerCut, &mut unsynced);
+        if ended {
+            break;
+        }
     }
     println!("{} changes, each {stride}th; {unsynced} with something unsynced", never.changes);
 }
@@ -184,14 +186,16 @@ fn stop_and_go_on(
     let mut command = stopper::held(PROGRAM);
     lab.equip(&mut command, &typed);
 
-    let run = stopper::run(&mut command, change).expect("this test needs ptrace");
+    let run = stopper::run(&mut command, change, &lab.folder.path().join("lab"));
+    let run = run.expect("this test needs ptrace");
 
     let stopped = run.stopped;
     assert!(stopped || run.code == Some(0), "{what}: {}", run.stderr);
     if aftermath == Aftermath::PowerCut {
-        let remains = if change.is_multiple_of(2) { Remains::Nothing } else { Remains::Length };
-        let files = run.cut_power(&lab.folder.path().join("lab"), remains).unwrap();
-        if files == 0 {
+        let remains = [Remains::Name, Remains::Length, Remains::Nothing][change as usize % 3];
+        // What a command did that ended well is there, names and all.
+        let remains = if stopped { remains } else { Remains::Nothing };
+        if run.cut_power(remains).unwrap() == 0 {
             // The same as after a kill.
             return run;
         }

@@ -8,12 +8,14 @@
 //! it, and then it does. At the end a machine that never saw the vault restores all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crypto::{Digest, DomainId, SeededEntropy, SessionId};
 use format::{ChunkRef, NamedObject, Seq, VaultNames};
 use ledger::{Alarm, PackStanding, SnapshotStanding, State};
 use places::{ManualClock, MemoryPlace, ObjectName, Place};
+use replica::{ReplicaOptions, Replicator};
 use testkit::simulation::{Event, Onlooker, Watch};
 use vault::{Components, Folders, Reader, Vault};
 
@@ -30,6 +32,8 @@ pub(crate) struct Register {
     pub(crate) acknowledged: BTreeMap<SessionId, Seq>,
     /// Somebody changed a record as no client could.
     pub(crate) tampered: bool,
+    /// Sessions in which somebody names what others made as its own: nothing is needed for that.
+    pub(crate) claims: BTreeSet<SessionId>,
     /// Packs that are damaged for a while.
     pub(crate) damaged: BTreeSet<ObjectName>,
     pub(crate) counts: Counts,
@@ -118,7 +122,7 @@ impl Watch for Oracle {
                     register.counts.deleted += 1;
                     self.check_protected()
                 }
-                Some(NamedObject::Run(run)) => self.run_deleted(&run),
+                Some(NamedObject::Run(run)) => self.run_deleted(&register, &run),
                 Some(NamedObject::Record(_)) => Err(format!("{name} was deleted")),
                 _ => Ok(()),
             },
@@ -201,9 +205,17 @@ impl Oracle {
         }
     }
 
-    fn run_deleted(&self, run: &Digest) -> Verdict {
-        let needed = self.vault.ledger().state().run(run).is_some_and(|run| run.dropped.is_none());
-        if needed { Err("a run that the ledger needs was deleted".into()) } else { Ok(()) }
+    fn run_deleted(&self, register: &Register, run: &Digest) -> Verdict {
+        let ledger = self.vault.ledger();
+        match ledger.state().run(run) {
+            Some(ledger::Run { origin, dropped: None })
+                if !register.claims.contains(&origin.session) =>
+            {
+                let ledger::Origin { session, seq, .. } = origin;
+                Err(format!("a run that record {seq} of session {session} needs was deleted"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -239,7 +251,10 @@ pub(crate) fn judge_end(objects: &MemoryPlace, register: &Register) -> Verdict {
 }
 
 /// Each snapshot that is protected at the source restores from the replica, or is not there yet.
-/// What was lost or damaged at the source before it was copied is not the replica's to keep.
+/// Where a pass broke off between records, one may wait for the rest: what a record further on
+/// dropped is not fetched any more, and what came in its place is not known yet. Then the next pass
+/// makes it whole. What was lost or damaged at the source before it was copied is not the
+/// replica's to keep.
 pub(crate) fn judge_replica(
     target: &MemoryPlace,
     source: &MemoryPlace,
@@ -249,6 +264,22 @@ pub(crate) fn judge_replica(
     if lost + damaged > 0 || register.tampered {
         return Ok(());
     }
+    let judged = judge_replicated(target, source, register);
+    if judged.is_ok() || !lacks_what_was_dropped(target, source) {
+        return judged;
+    }
+    let components = |place: &MemoryPlace| Components {
+        place: Arc::new(place.clone()),
+        clock: Arc::new(ManualClock::new(START)),
+        entropy: Arc::new(SeededEntropy::new(0)),
+    };
+    let options = ReplicaOptions { connections: 1, ..ReplicaOptions::default() };
+    let mut replicator = Replicator::new(components(source), components(target), options);
+    replicator.pass(&replica::Quiet, &AtomicBool::new(false)).map_err(say)?;
+    judge_replicated(target, source, register)
+}
+
+fn judge_replicated(target: &MemoryPlace, source: &MemoryPlace, register: &Register) -> Verdict {
     // Without a config or a first record nothing is there yet.
     let (Ok(mut replica), Ok(vault)) = (look(target), look(source)) else { return Ok(()) };
     let reader = replica.reader().map_err(say)?;
@@ -263,6 +294,18 @@ pub(crate) fn judge_replica(
             .map_err(|broken| format!("at the replica: {broken}"))?;
     }
     Ok(())
+}
+
+/// Whether a record that the replica has not reached dropped what the replica does not have.
+fn lacks_what_was_dropped(target: &MemoryPlace, source: &MemoryPlace) -> bool {
+    let (Ok(replica), Ok(vault)) = (look(target), look(source)) else { return false };
+    let (ledger, source) = (replica.ledger(), vault.ledger());
+    let reached = ledger.state().head().seq;
+    let lacks = |name| !matches!(target.stat(&name), Ok(Some(_)));
+    let mut runs = source.state().dropped_runs();
+    let mut packs = source.state().condemned();
+    runs.any(|(run, seq)| seq > reached && lacks(VaultNames::run(run)))
+        || packs.any(|(pack, by)| by.seq > reached && lacks(VaultNames::pack(pack)))
 }
 
 /// Reads a snapshot whole, and compares it with what was meant. Gives its chunks.

@@ -4,8 +4,10 @@
 //! changes a file or a folder and succeeds counts as one change; after the change that was asked
 //! for, the process is killed before it can make another. [`run`] with 1, 2, 3 … until a run is not
 //! stopped thus meets every state of the files that the program passes through. Nothing in the
-//! program knows of it. What a run wrote and had not synced when it ended is known as well:
-//! [`Run::cut_power`] takes it away. Names stay: it is content that is lost.
+//! program knows of it. What a run did below a folder and had not synced when it ended is known as
+//! well: [`Run::cut_power`] takes it away, be it the content of files or their names.
+
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -20,6 +22,8 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+
+use names::Names;
 
 /// A command that waits until [`run`] lets it go. Arguments and environment are for the caller to
 /// add; its standard input is empty.
@@ -43,30 +47,38 @@ pub struct Run {
     /// What it complained of.
     pub stderr: String,
     unsynced: BTreeSet<Inode>,
+    names: Names,
 }
 
-/// What is left of content that was never synced.
+/// What is left of what was never synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
-    /// Nothing: the file is empty.
-    Nothing,
-    /// Its length: the bytes are zeros.
+    /// Of a file its name: it is empty.
+    Name,
+    /// Its name and length: the bytes are zeros.
     Length,
+    /// Nothing: a new name is gone, one that was replaced or removed is there again.
+    Nothing,
 }
 
 impl Run {
-    /// Takes away what this run wrote beneath a folder and had not synced; gives how many files
-    /// lost content.
+    /// Takes away what this run did below its folder and had not synced; gives how many files
+    /// and names that concerns.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn cut_power(&self, folder: &Path, remains: Remains) -> io::Result<usize> {
+    pub fn cut_power(&self, remains: Remains) -> io::Result<usize> {
+        let names = if remains == Remains::Nothing { self.names.cut()? } else { 0 };
+        Ok(names + self.empty_unsynced(self.names.root(), remains)?)
+    }
+
+    fn empty_unsynced(&self, folder: &Path, remains: Remains) -> io::Result<usize> {
         let mut cut = 0;
         for entry in fs::read_dir(folder)? {
             let (path, kind) = entry.map(|entry| (entry.path(), entry.file_type()))?;
             let kind = kind?;
             if kind.is_dir() {
-                cut += self.cut_power(&path, remains)?;
+                cut += self.empty_unsynced(&path, remains)?;
             }
             let metadata = path.symlink_metadata()?;
             let lost = self.unsynced.contains(&inode(&metadata)) && metadata.len() > 0;
@@ -84,13 +96,15 @@ impl Run {
 }
 
 /// Runs a command that [`held`] made; kills it right after its `stop_after`th change, 0: never.
+/// What it does below this folder a power cut can take away; beside it one is made for that.
 ///
 /// # Errors
 /// Where processes may not be traced, and those of starting it.
-pub fn run(command: &mut Command, stop_after: u64) -> io::Result<Run> {
+pub fn run(command: &mut Command, stop_after: u64, folder: &Path) -> io::Result<Run> {
+    let names = Names::begin(folder)?;
     let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = streams.spawn()?;
-    let ended = Trace::follow(&mut child, stop_after);
+    let ended = Trace::follow(&mut child, stop_after, names);
     if ended.is_err() {
         // Whatever it was, the process must not outlive the run.
         let _ = child.kill();
@@ -104,6 +118,7 @@ pub fn run(command: &mut Command, stop_after: u64) -> io::Result<Run> {
         stdout: String::new(),
         stderr: String::new(),
         unsynced: trace.unsynced,
+        names: trace.names,
     };
     for (stream, text) in [
         (child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read>), &mut run.stdout),
@@ -130,11 +145,12 @@ struct Trace {
     /// The call that each thread is in.
     calls: BTreeMap<Pid, Call>,
     unsynced: BTreeSet<Inode>,
+    names: Names,
 }
 
 impl Trace {
     /// Follows a process to its end; gives its exit code.
-    fn follow(child: &mut Child, stop_after: u64) -> io::Result<(Self, Option<i32>)> {
+    fn follow(child: &mut Child, stop_after: u64, names: Names) -> io::Result<(Self, Option<i32>)> {
         let leader = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
         let options = Options::PTRACE_O_TRACESYSGOOD
             | Options::PTRACE_O_TRACECLONE
@@ -147,7 +163,8 @@ impl Trace {
         input.write_all(b"\n")?;
         drop(input);
         let (calls, unsynced) = (BTreeMap::new(), BTreeSet::new());
-        let mut trace = Self { leader, stop_after, changes: 0, stopped: false, calls, unsynced };
+        let stopped = false;
+        let mut trace = Self { leader, stop_after, changes: 0, stopped, calls, unsynced, names };
         let code = trace.wait_for_end()?;
         Ok((trace, code))
     }
@@ -160,8 +177,7 @@ impl Trace {
                 WaitStatus::Exited(pid, code) if pid == self.leader => return Ok(Some(code)),
                 WaitStatus::Signaled(pid, ..) if pid == self.leader => return Ok(None),
                 WaitStatus::PtraceSyscall(pid) => {
-                    // A thread that was killed has nothing to tell any more.
-                    let _ = self.note(pid);
+                    self.note(pid)?;
                     (pid, None)
                 }
                 WaitStatus::Stopped(pid, signal) => (pid, Some(signal)),
@@ -181,23 +197,29 @@ impl Trace {
     /// A thread is about to make a call, or has made it.
     fn note(&mut self, thread: Pid) -> io::Result<()> {
         const ENTRY: u8 = 1;
-        let registers = ptrace::getregs(thread)?;
-        if ptrace::syscall_info(thread)?.op == ENTRY {
+        let (Ok(registers), Ok(info)) = (ptrace::getregs(thread), ptrace::syscall_info(thread))
+        else {
+            // A thread that was killed has nothing to tell any more.
+            return Ok(());
+        };
+        if info.op == ENTRY {
             self.calls.insert(thread, Call::of(&registers));
             return Ok(());
         }
         let Some(call) = self.calls.remove(&thread) else { return Ok(()) };
         // A kill ends the program at the first change after the last one that counts.
         if result(&registers) >= 0 && !self.stopped {
-            self.made(thread, &call, result(&registers));
+            self.made(thread, &call, result(&registers))?;
         }
         Ok(())
     }
 
-    fn made(&mut self, thread: Pid, call: &Call, result: i64) {
+    fn made(&mut self, thread: Pid, call: &Call, result: i64) -> io::Result<()> {
+        let open = |descriptor: u64| format!("/proc/{thread}/fd/{}", descriptor as i32);
         let file = |descriptor: u64| {
-            let path = format!("/proc/{thread}/fd/{}", descriptor as i32);
-            fs::metadata(path).ok().filter(|metadata| metadata.is_file() || metadata.is_dir())
+            fs::metadata(open(descriptor))
+                .ok()
+                .filter(|metadata| metadata.is_file() || metadata.is_dir())
         };
         match call.effect() {
             Effect::None => {}
@@ -213,11 +235,18 @@ impl Trace {
             Effect::Syncs(descriptor) => {
                 if let Some(metadata) = file(descriptor) {
                     self.unsynced.remove(&inode(&metadata));
+                    if metadata.is_dir() {
+                        self.names.sync(&fs::read_link(open(descriptor))?)?;
+                    }
                 }
             }
-            Effect::SyncsAll => self.unsynced.clear(),
+            Effect::SyncsAll => {
+                self.unsynced.clear();
+                self.names.sync_all()?;
+            }
             Effect::Opens | Effect::Marks(_) => {}
         }
+        Ok(())
     }
 }
 
@@ -334,12 +363,12 @@ mod tests {
     use super::*;
 
     const SCRIPT: &str =
-        "echo first >one; [ -z \"$1\" ] || sync one; echo second >two; exec mv two three";
+        "echo first >one; [ -z \"$1\" ] || sync one .; echo second >two; exec mv two three";
 
     fn shell(folder: &Path, synced: &str, stop_after: u64) -> Run {
         let mut command = held("sh");
         command.args(["-c", SCRIPT, "sh", synced]).current_dir(folder);
-        run(&mut command, stop_after).unwrap()
+        run(&mut command, stop_after, folder).unwrap()
     }
 
     fn contents(folder: &Path) -> Vec<(&str, String)> {
@@ -358,15 +387,15 @@ mod tests {
             &[first, ("three", "second\n")],
         ];
         for (number, state) in (1..).zip(states) {
-            let folder = tempfile::tempdir().unwrap();
-            let run = shell(folder.path(), "", number);
+            let folder = folder();
+            let run = shell(&folder, "", number);
             assert!(run.stopped && run.code.is_none() && run.changes == number, "{run:?}");
-            let found = contents(folder.path());
+            let found = contents(&folder);
             assert!(found.iter().map(|(name, text)| (*name, &text[..])).eq(state.to_vec()));
         }
         for stop_after in [0, 6] {
-            let folder = tempfile::tempdir().unwrap();
-            let run = shell(folder.path(), "", stop_after);
+            let folder = folder();
+            let run = shell(&folder, "", stop_after);
             assert!(!run.stopped && run.code == Some(0) && run.changes == 5, "{run:?}");
         }
     }
@@ -374,16 +403,54 @@ mod tests {
     #[test]
     fn a_power_cut_takes_what_was_not_synced_and_nothing_else() {
         let zeros = "\0".repeat(7);
-        for (synced, remains, left) in [
-            ("", Remains::Nothing, ["", ""]),
-            ("yes", Remains::Nothing, ["first\n", ""]),
-            ("yes", Remains::Length, ["first\n", &zeros]),
+        for (synced, remains, count, left) in [
+            ("", Remains::Name, 2, &[("one", ""), ("three", "")][..]),
+            ("yes", Remains::Name, 1, &[("one", "first\n"), ("three", "")]),
+            ("yes", Remains::Length, 1, &[("one", "first\n"), ("three", &zeros)]),
+            ("", Remains::Nothing, 2, &[]),
+            // Of the folder, only the name that was there when it was synced.
+            ("yes", Remains::Nothing, 1, &[("one", "first\n")]),
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            let run = shell(folder.path(), synced, 5);
-            let cut = run.cut_power(folder.path(), remains).unwrap();
-            assert_eq!(cut, if synced.is_empty() { 2 } else { 1 });
-            assert!(contents(folder.path()).iter().map(|(_, text)| &text[..]).eq(left));
+            let folder = folder();
+            let run = shell(&folder, synced, 5);
+            assert_eq!(run.cut_power(remains).unwrap(), count, "{synced:?} {remains:?}");
+            let found = contents(&folder);
+            assert!(found.iter().map(|(name, text)| (*name, &text[..])).eq(left.to_vec()));
         }
+    }
+
+    #[test]
+    fn a_power_cut_brings_back_what_was_replaced_and_removed() {
+        let folder = folder();
+        fs::create_dir(folder.join("below")).unwrap();
+        for file in ["one", "two", "below/three"] {
+            fs::write(folder.join(file), file).unwrap();
+        }
+        let mut command = held("sh");
+        command.args(["-c", "mv one two; rm -r below; mkdir new; sync new"]).current_dir(&*folder);
+        let run = run(&mut command, 0, &folder).unwrap();
+        assert_eq!(contents(&folder), [("two", "one".to_owned())]);
+        run.cut_power(Remains::Nothing).unwrap();
+        assert_eq!(contents(&folder), [("one", "one".to_owned()), ("two", "two".to_owned())]);
+        assert_eq!(fs::read(folder.join("below/three")).unwrap(), b"below/three");
+        assert!(!folder.join("new").exists());
+    }
+
+    /// A folder that may have another beside it.
+    struct Folder(tempfile::TempDir, std::path::PathBuf);
+
+    impl std::ops::Deref for Folder {
+        type Target = Path;
+
+        fn deref(&self) -> &Path {
+            &self.1
+        }
+    }
+
+    fn folder() -> Folder {
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        Folder(outer, inner)
     }
 }

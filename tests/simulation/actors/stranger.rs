@@ -14,6 +14,7 @@ use vault::Vault;
 
 use super::writer::BackupHost;
 use super::{Actor, Host};
+use crate::oracle::lock;
 
 pub(crate) struct Stranger {
     pub(crate) honest: BackupHost,
@@ -49,6 +50,7 @@ fn claim(host: &mut Host, vault: &mut Vault) -> vault::Result<()> {
         vault.components().entropy.fill(&mut id);
         SessionId::from_bytes(id)
     };
+    lock(&host.register).claims.insert(session);
     let domain = vault.keyring().domain();
     let mut ledger = vault.ledger();
     ledger.append_one(Draft::open(session, domain, None))?;

@@ -102,10 +102,12 @@ impl Mark {
 
     /// Takes the mark away: the restore is done.
     pub(crate) fn remove(&self, target: &Target) -> Result<()> {
-        match rustix::fs::unlinkat(target.root(), MARK_NAME, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(Error::system("unmarking", target.path(), error)),
-        }
+        let removed = match rustix::fs::unlinkat(target.root(), MARK_NAME, AtFlags::empty()) {
+            Ok(()) => rustix::fs::fsync(target.root()),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error),
+        };
+        removed.map_err(|error| Error::system("unmarking", target.path(), error))
     }
 
     /// Whether the target carries this restore's mark, and then who made the target.
