@@ -112,3 +112,20 @@ fn small_pages_hide_nothing() {
     assert!(lists > 3, "the packs are more than a page");
     troubled.check();
 }
+
+#[test]
+fn the_dates_of_a_server_a_day_off_decide_nothing() {
+    let troubled = Troubled::new(SeaweedFs::shared());
+    for seconds in [-86_400, 86_400] {
+        // One that refuses what is not signed at its own time, then one that takes it.
+        for act in [Act::ShiftClock(seconds), Act::ShiftTimes(seconds)] {
+            troubled.proxy.plan(move |_| act.clone());
+            troubled.grow("shifted", 3_000_000 + seconds.unsigned_abs() as usize);
+            troubled.back_up().expect(0);
+        }
+        troubled.run(&["forget", "--keep-last", "2"]).expect(0);
+        troubled.run(&["collect"]).expect(0);
+        troubled.run(&["verify", "--data"]).expect(0);
+    }
+    troubled.check();
+}

@@ -237,8 +237,12 @@ impl S3Place {
             }
             // Without a body no answer says why: a get's does.
             Err(fault) if fault.is_not_allowed() => match self.fetch(name, version, Some(0..1)) {
-                Err(told) => Err(told.into_get_error(client.asked(), name)),
-                Ok(_) => Err(fault.into_get_error(client.asked(), name)),
+                Err(told) if !told.is_absent() => Err(told.into_get_error(client.asked(), name)),
+                // Where the two disagree, the clock was off at the first; the SDK knows it now.
+                _ => {
+                    let reason = "it denied a look at what it does not deny".to_owned();
+                    Err(self.error(Fault::Lost { reason }, name.as_str()))
+                }
             },
             Err(fault) => Err(fault.into_get_error(client.asked(), name)),
         }

@@ -79,7 +79,8 @@ impl<'a> Connection<'a> {
                 if let Act::SmallPages(names) = act {
                     shorten_pages(&mut head.target, names);
                 }
-                if matches!(act, Act::StripConditions | Act::ShiftClock(_) | Act::SmallPages(_)) {
+                // A client that learnt the shifted time signs by it.
+                if is_signed_anew(&act) {
                     sign_again(&mut head, &self.state.signer, b"");
                 }
                 self.pass(&head, &act)
@@ -275,6 +276,12 @@ fn is_open(server: &BufReader<TcpStream>) -> bool {
     let silent = stream.set_nonblocking(true).is_ok()
         && matches!(stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
     silent && server.buffer().is_empty() && stream.set_nonblocking(false).is_ok()
+}
+
+/// Whether an act leaves a request with a signature that the server would refuse.
+fn is_signed_anew(act: &Act) -> bool {
+    use Act::{ShiftClock, ShiftTimes, SmallPages, StripConditions};
+    matches!(act, StripConditions | SmallPages(_) | ShiftClock(_) | ShiftTimes(_))
 }
 
 /// Asks for so many names in a page of a list.
