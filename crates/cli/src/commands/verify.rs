@@ -276,11 +276,15 @@ const PATHS_SHOWN_MAX: usize = 10;
 /// What a damage hurts: paths as far as they are shown, else the snapshots.
 pub(crate) fn hurts(damage: &Damage, most: usize) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    for hurt in damage.paths.iter().take(most) {
+    // Each chunk of a file that is hurt names it.
+    let mut paths: Vec<_> = damage.paths.iter().collect();
+    paths.dedup();
+    for hurt in paths.iter().take(most) {
         let (snapshot, path) = (short(hurt.snapshot), show_path(&hurt.path));
         remarks.push(Remark::new(format!("  hurts {snapshot}:{path}")));
     }
-    let rest = damage.paths_total - damage.paths.len().min(most) as u64;
+    let unlisted = damage.paths_total - damage.paths.len() as u64;
+    let rest = unlisted + paths.len().saturating_sub(most) as u64;
     if rest > 0 {
         remarks.push(Remark::new(format!("  and {} more", sizes::plural(rest, "path"))));
     }
