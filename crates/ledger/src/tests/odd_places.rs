@@ -97,6 +97,12 @@ fn a_single_writers_records_carry_their_digest_and_a_second_one_stops_everything
     assert_eq!(open_at(&world, components()).unwrap().state(), owner.state());
     let plain = VaultNames::record(Seq(0));
     assert!(!world.place.names().contains(&plain), "the names carry digests");
+    let able = world.components_at(Arc::new(world.place.clone()));
+    let memory = Arc::new(ProcessMemory::new());
+    let opened =
+        Ledger::open(able, &world.config_bytes, Some(world.root_keyring()), memory, None).unwrap();
+    assert!(opened.is_for_single_writer(), "the first record's name tells, whatever the place can");
+    assert_eq!(opened.state(), owner.state());
 
     let second = format!("{}-{}", VaultNames::record(Seq(1)), format::Digest::of(b"second"));
     let name: ObjectName = second.parse().unwrap();
