@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde_json::json;
 use strongroom::{
-    Argon2Parameters, Bundle, CreateOptions, PACK_BYTES_MAX, Place, Protection, RootSecret, Suite,
-    Vault, VaultError, preferred_suite,
+    Argon2Parameters, Bundle, CreateOptions, PACK_BYTES_MAX, Place, PlaceErrorKind, Protection,
+    RootSecret, Suite, Vault, VaultError, preferred_suite,
 };
 
 use crate::context::Context;
@@ -72,10 +72,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
                     NewKeyFile::create(&path)?.finish(&bundle)?;
                     let protection = Protection::Kept(&bundle);
                     let made = create(components, &folders, &options(protection));
-                    if matches!(
-                        made,
-                        Err(VaultError::VaultExists { .. } | VaultError::NoConditions { .. })
-                    ) {
+                    let opens_nothing = match &made {
+                        Err(VaultError::VaultExists { .. } | VaultError::NoConditions { .. }) => {
+                            true
+                        }
+                        Err(VaultError::Place(error)) => {
+                            error.kind() == PlaceErrorKind::Unsupported
+                        }
+                        _ => false,
+                    };
+                    if opens_nothing {
                         // Drawn just now, it opens nothing: the vault there is another's, or none.
                         let _ = std::fs::remove_file(&path);
                     }
