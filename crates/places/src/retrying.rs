@@ -1,12 +1,12 @@
 //! A place that tries again, and settles whether an unanswered put happened.
 //!
 //! Only what is [transient](Error::is_transient) is retried, with exponential back-off and full
-//! jitter, within a number of attempts and a deadline. A put whose answer is lost may have happened, or happen
-//! later: from then on the bytes under its name decide. Own bytes are `Created`, other bytes are
-//! `Exists`, nothing means put again. So a caller never sees its own object as another's.
-//! A listing is retried until it begins; after an error in its midst it is asked to go on where it
-//! stood, which a place that reads in pages can, and ends where the place cannot: the part already
-//! handed out has no order to resume from. Wraps any [`Place`].
+//! jitter, within a number of attempts and a deadline. A put whose answer is lost may have
+//! happened, or happen later: from then on the bytes under its name decide. Own bytes are
+//! `Created`, other bytes are `Exists`, nothing means put again. So a caller never sees its own
+//! object as another's. A listing is retried until it begins; after an error in its midst it is
+//! asked to go on where it stood, which a place that reads in pages can, and ends where the place
+//! cannot: the part already handed out has no order to resume from. Wraps any [`Place`].
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Listings, a page at a time.
 //!
 //! Services differ in the order of their names (by bytes, or folder by folder), so where to begin
-//! is told them only as far as all orders agree, and the rest is left out here. Keys that are no names
-//! of objects are passed over. A page that cannot be had is an error, and may be asked for again by
-//! asking for the next name: so a listing goes on after the network was away.
+//! is told them only as far as all orders agree, and the rest is left out here. Keys that are no
+//! names of objects are passed over. A page that cannot be had is an error, and may be asked for
+//! again by asking for the next name: so a listing goes on after the network was away.
 
 use std::collections::VecDeque;
 

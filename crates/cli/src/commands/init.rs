@@ -72,16 +72,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
                     NewKeyFile::create(&path)?.finish(&bundle)?;
                     let protection = Protection::Kept(&bundle);
                     let made = create(components, &folders, &options(protection));
-                    let opens_nothing = match &made {
-                        Err(VaultError::VaultExists { .. } | VaultError::NoConditions { .. }) => {
-                            true
-                        }
-                        Err(VaultError::Place(error)) => {
-                            error.kind() == PlaceErrorKind::Unsupported
-                        }
-                        _ => false,
-                    };
-                    if opens_nothing {
+                    if made.as_ref().is_err_and(nothing_lies_there) {
                         // Drawn just now, it opens nothing: the vault there is another's, or none.
                         let _ = std::fs::remove_file(&path);
                     }
@@ -117,6 +108,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Made> {
         },
         key_file: key_file.map(|path| path.display().to_string()),
     })
+}
+
+/// Whether an init that ended so has put nothing of its own.
+fn nothing_lies_there(error: &VaultError) -> bool {
+    match error {
+        VaultError::VaultExists { .. } | VaultError::NoConditions { .. } => true,
+        VaultError::Place(error) => error.kind() == PlaceErrorKind::Unsupported,
+        _ => false,
+    }
 }
 
 /// The key of an init that was interrupted after it had begun a vault at this place. A place that
