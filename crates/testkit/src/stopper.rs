@@ -436,8 +436,8 @@ mod tests {
         assert!(!folder.join("new").exists());
     }
 
-    /// A folder that may have another beside it.
-    struct Folder(tempfile::TempDir, std::path::PathBuf);
+    /// A folder that may have another beside it, in one that is removed at the end.
+    struct Folder(#[expect(dead_code, reason = "is held")] tempfile::TempDir, std::path::PathBuf);
 
     impl std::ops::Deref for Folder {
         type Target = Path;
