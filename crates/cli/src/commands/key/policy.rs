@@ -120,7 +120,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Policy> {
     };
     let rights = Rights::of(args.role);
     let statements = statements(&url, &rights, conditions, locking);
-    let notes = notes(&rights, conditions, locking);
+    let notes = notes(&url, &rights, conditions, locking);
     notes.iter().for_each(|note| context.output.note(note));
     Ok(Policy { statements, notes })
 }
@@ -197,7 +197,12 @@ fn statements(
 }
 
 /// What the policy cannot say.
-fn notes(rights: &Rights, conditions: Conditions, locking: Locking) -> Vec<&'static str> {
+fn notes(
+    url: &S3Url,
+    rights: &Rights,
+    conditions: Conditions,
+    locking: Locking,
+) -> Vec<&'static str> {
     let mut notes = Vec::new();
     if conditions == Conditions::Common && !rights.puts.is_empty() {
         notes.push(
@@ -205,7 +210,7 @@ fn notes(rights: &Rights, conditions: Conditions, locking: Locking) -> Vec<&'sta
              keeps what was there (`strongroom repair --versions` puts it back)",
         );
     }
-    if conditions == Conditions::Amazon {
+    if conditions == Conditions::Amazon && !url.prefix.is_empty() {
         notes.push(
             "KnowWhatIsAbsent lets Amazon S3 answer that an object is not there; it also lists \
              names of other prefixes, so give a vault a bucket of its own",
