@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{get, name, put, stat};
-use crate::abilities::{Retention, RetentionMode};
+use crate::abilities::{Retention, RetentionMode, Version, VersionContent};
 use crate::error::ErrorKind;
 use crate::name::ObjectName;
 use crate::place::{Place, Put, PutOptions};
@@ -64,7 +64,8 @@ fn a_lock_stays_with_what_is_hidden(place: &dyn Place) {
     put(place, "index/0", b"other", Put::Created);
 
     let found = versions.versions_of(&name("index/0")).expect("the versions are answered");
-    let oldest = found.last().expect("the hidden version is there");
+    let is_object = |version: &&Version| version.content != VersionContent::DeleteMarker;
+    let oldest = found.iter().rfind(is_object).expect("the hidden version is there");
     let read = versions.get_version(&oldest.name, &oldest.id, None);
     assert_eq!(read.expect("it can be read"), "locked");
     let retained = || {
