@@ -196,7 +196,7 @@ impl Host {
             entropy: Arc::new(SeededEntropy::new(self.dice.draw())),
         };
         let keyring = Base::get().keyring(self.key);
-        let tampered = lock(&self.register).tampered;
+        let tampered = lock(&self.register).tampered.is_some();
         let folders = self.home.folders(&mut self.dice);
         let mut vault = Vault::open(components, &folders, keyring, "host")?;
         vault.set_rules(self.rules);

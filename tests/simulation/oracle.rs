@@ -31,7 +31,7 @@ pub(crate) struct Register {
     /// Snapshots that a writer was told stand, and their records.
     pub(crate) acknowledged: BTreeMap<SessionId, Seq>,
     /// Somebody changed a record as no client could.
-    pub(crate) tampered: bool,
+    pub(crate) tampered: Option<ObjectName>,
     /// Sessions in which somebody names what others made as its own: nothing is needed for that.
     pub(crate) claims: BTreeSet<SessionId>,
     /// Packs that are damaged for a while.
@@ -108,7 +108,7 @@ impl Watch for Oracle {
     fn after(&mut self, event: &Event<'_>) -> Verdict {
         let register = self.register.clone();
         let mut register = lock(&register);
-        if register.tampered {
+        if register.tampered.is_some() {
             return Ok(());
         }
         let verdict = match event {
@@ -219,25 +219,27 @@ impl Oracle {
     }
 }
 
-/// Looks at the vault once more from the beginning, as a machine would that never saw it.
+/// Looks at the vault once more from the beginning, as a machine would that never saw it. Where a
+/// record was changed, that is noticed, or it was read in a bundle as it was; and with the record
+/// as it was all is there.
 pub(crate) fn judge_end(objects: &MemoryPlace, register: &Register) -> Verdict {
     register.damaged.iter().for_each(|name| heal(objects, name));
-    let mut vault = match look(objects) {
-        Ok(vault) => vault,
-        Err(_) if register.tampered => return Ok(()),
-        Err(error) => return Err(say(error)),
-    };
-    let alarm = alarm(&vault);
-    if let (Some(alarm), false) = (&alarm, register.tampered) {
+    if let Some(record) = &register.tampered {
+        if let Ok(vault) = look(objects)
+            && alarm(&vault).is_none()
+        {
+            check_acknowledged(vault.ledger().state(), register)?;
+        }
+        heal(objects, record);
+    }
+    let mut vault = look(objects).map_err(say)?;
+    if let Some(alarm) = alarm(&vault) {
         return Err(format!("the ledger raises an alarm: {alarm}"));
     }
     let reader = vault.reader().map_err(say)?;
     let ledger = vault.ledger();
     let state = ledger.state();
-    // A changed record is noticed, or it was read in a bundle as it was and nothing is lost.
-    if alarm.is_none() {
-        check_acknowledged(state, register)?;
-    }
+    check_acknowledged(state, register)?;
     let protected: Vec<_> = state
         .snapshots()
         .filter(|(id, _)| is_protected(state, *id))
@@ -261,7 +263,7 @@ pub(crate) fn judge_replica(
     register: &Register,
 ) -> Verdict {
     let Counts { lost, damaged, .. } = register.counts;
-    if lost + damaged > 0 || register.tampered {
+    if lost + damaged > 0 || register.tampered.is_some() {
         return Ok(());
     }
     let judged = judge_replicated(target, source, register);

@@ -1,6 +1,6 @@
 //! Damages packs and records as no client could. A pack is healed after a while, as a repair would:
 //! meanwhile what needs it cannot be read, and nothing may be given up because of that. A record
-//! that was changed is never healed: from then on every machine that opens the vault must notice.
+//! that was changed is not healed before the end: every machine that opens the vault must notice.
 
 use format::{Seq, VaultNames};
 use places::{MemoryPlace, ObjectName, Place};
@@ -54,8 +54,9 @@ impl Actor for Vandal {
         if !self.done && newest > 20 && host.dice.chance(1, 3) {
             self.done = true;
             let seq = Seq(1 + host.dice.below(newest - 1));
-            lock(&host.register).tampered = true;
-            flip(host.bucket.objects(), &VaultNames::record(seq));
+            let name = VaultNames::record(seq);
+            lock(&host.register).tampered = Some(name.clone());
+            flip(host.bucket.objects(), &name);
         }
         Ok(())
     }

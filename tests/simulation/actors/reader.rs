@@ -37,7 +37,7 @@ impl Actor for Restorer {
                 let harmless = {
                     let register = lock(&host.register);
                     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Denied)
-                        || register.tampered
+                        || register.tampered.is_some()
                         || !register.damaged.is_empty()
                         || register.counts.damaged > damages
                 };
