@@ -1,4 +1,7 @@
 //! The contract of a place that keeps versions: nothing that a client does destroys one.
+//!
+//! What is hidden stays readable by its version, and a put under a hidden name has one winner as
+//! under one that was never used. DESIGN.md §4.
 
 use bytes::Bytes;
 

@@ -152,7 +152,6 @@ fn statements(
         };
         parts.iter().map(|part| format!("{bucket}/{prefix}{part}")).collect()
     };
-    let allow = |sid: &str, actions: &[&str], resources: Value| json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources });
     let mut list = allow("List", &["s3:ListBucket", "s3:ListBucketVersions"], json!(bucket));
     let mut statements = Vec::new();
     if !url.prefix.is_empty() {
@@ -255,4 +254,8 @@ impl Report for Policy {
     fn fields(&self) -> Fields {
         fields(json!({ "policy": self.document(), "notes": self.notes }))
     }
+}
+
+fn allow(sid: &str, actions: &[&str], resources: Value) -> Value {
+    json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources })
 }
