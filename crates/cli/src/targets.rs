@@ -131,11 +131,11 @@ mod tests {
             assert_eq!(overlap(&at(other), &at(one)), expected, "{other} {one}");
         }
         for (one, other, expected) in [
-            ("s3://b/host", "s3://b/host?region=x", true),
-            ("s3://b", "s3://b/host", true),
-            ("s3://b/host", "s3://b/host-2", false),
-            ("s3://b/host", "s3://c/host", false),
-            ("s3://b/host", "s3://b/host?endpoint=https://other.example", false),
+            ("s3://backups/host", "s3://backups/host?region=x", true),
+            ("s3://backups", "s3://backups/host", true),
+            ("s3://backups/host", "s3://backups/host-2", false),
+            ("s3://backups/host", "s3://copies/host", false),
+            ("s3://backups/host", "s3://backups/host?endpoint=https://other.example", false),
             ("memory:", "memory:", false),
         ] {
             let (first, second) = (one.parse().unwrap(), other.parse().unwrap());
