@@ -58,10 +58,13 @@ impl Vault {
         folders: &Folders,
         options: &CreateOptions<'_>,
     ) -> Result<(Self, Bundle)> {
-        Self::create_with(components, folders, options, |components| {
+        let (vault, bundle) = Self::create_with(components, folders, options, |components| {
             probe_place(components)?;
             Ok(Ledger::init)
-        })
+        })?;
+        // Forgotten, it is only asked again.
+        let _ = vault.remember_probe();
+        Ok((vault, bundle))
     }
 
     /// The same for a vault that only one program at a time ever writes to, which any place can

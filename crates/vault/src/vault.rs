@@ -409,13 +409,16 @@ impl Vault {
         if self.ledger().is_for_single_writer() {
             return Ok(());
         }
-        let place = self.components.place.as_ref();
-        let called = place.describe();
-        if self.home.was_probed(&called) {
+        if self.home.was_probed(&self.components.place.describe()) {
             return Ok(());
         }
         probe_place(&self.components)?;
-        self.home.remember_probe(&called)
+        self.remember_probe()
+    }
+
+    /// Keeps in mind that the place refuses a second object under one name.
+    pub(crate) fn remember_probe(&self) -> Result<()> {
+        self.home.remember_probe(&self.components.place.describe())
     }
 
     /// Removes the copies of packs that are condemned, or that no record will ever name: their
